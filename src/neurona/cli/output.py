@@ -1,0 +1,41 @@
+"""What every command prints with: two consoles, one way to write JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from functools import cache
+from typing import Any
+
+from rich.console import Console
+
+__all__ = ["print_json", "progress", "result"]
+
+
+@cache
+def result() -> Console:
+    """Return the console for results: stdout. In a pipe its lines are as long as they need be."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+
+
+@cache
+def progress() -> Console:
+    """Return the console for progress: stderr."""
+    return Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 200)
+
+
+def print_json(document: Any) -> None:
+    """Write one JSON document to stdout; what is not a finite number is null."""
+    json.dump(_finite(document), sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write("\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return value

@@ -1,0 +1,58 @@
+"""Spanish and English: `_("text")` gives the text in the reader's language.
+
+The language is that of `activate`, else of `NEURONA_LANG`, else of the locale, else English. The catalogues are
+`locale/<language>/LC_MESSAGES/neurona.po`; `make translations` compiles them.
+"""
+
+from __future__ import annotations
+
+import gettext
+import os
+from functools import cache
+from pathlib import Path
+
+__all__ = ["LANGUAGES", "LOCALE_FOLDER", "_", "activate", "language", "marked", "ngettext"]
+
+LANGUAGES = ("en", "es")
+LOCALE_FOLDER = Path(__file__).parent / "locale"
+
+_active: str | None = None
+
+
+def activate(name: str | None) -> None:
+    """Use language `name` (one of `LANGUAGES`) from now on; None goes back to the environment's."""
+    global _active  # noqa: PLW0603 - the one place where the process's language is kept
+    _active = name
+
+
+def language() -> str:
+    """Return the language in force: `es` or `en`."""
+    if _active in LANGUAGES:
+        return _active
+    for variable in ("NEURONA_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        value = os.environ.get(variable, "")[:2].lower()
+        if value in LANGUAGES:
+            return value
+        if value and variable != "NEURONA_LANG":  # the first one that is set decides, as for every program
+            break
+    return "en"
+
+
+@cache
+def _catalogue(name: str) -> gettext.NullTranslations:
+    return gettext.translation("neurona", LOCALE_FOLDER, languages=[name], fallback=name == "en")
+
+
+def _(message: str) -> str:
+    """Return `message` in the language in force."""
+    return _catalogue(language()).gettext(message)
+
+
+def marked(message: str) -> str:
+    """Return `message` as it is: it is a constant, translated with `_` where it is shown."""
+    return message
+
+
+def ngettext(singular: str, plural: str, count: int) -> str:
+    """Return the form that fits `count`, in the language in force."""
+    return _catalogue(language()).ngettext(singular, plural, count)

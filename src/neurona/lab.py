@@ -1,0 +1,203 @@
+"""A lab as it is declared: a baseline, and experiments written as differences from it, in a TOML file."""
+
+from __future__ import annotations
+
+import fnmatch
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field
+
+from neurona.errors import Problem, SpecError, UsageError
+from neurona.i18n import _
+from neurona.specs import Experiment, Spec, did_you_mean, unknown_key
+
+__all__ = ["BASELINE", "LabSpec", "built_in_labs", "differences"]
+
+BASELINE = "baseline"
+_LARGEST_FILE = 1_000_000  # bytes; the course's lab has 2,700
+_MOST_EXPERIMENTS = 1_000
+
+
+class LabSpec(Spec):
+    """A list of experiments on one data set. The first is the baseline, and is called `baseline`.
+
+    dataset: a name that `neurona data list` shows, or a path; in a file, a path relative to the file's folder.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]
+    dataset: Annotated[str, Field(min_length=1, max_length=4096)]
+    experiments: tuple[Experiment, ...]
+
+    @property
+    def baseline(self) -> Experiment:
+        """The experiment that the others are compared with."""
+        return self.experiments[0]
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> Self:
+        """Return a built-in lab by its name, or the lab in a TOML file.
+
+        Raises SpecError with file and key for what breaks a rule, UsageError when there is no such lab.
+        """
+        text, source, folder = _read(name_or_path)
+        try:
+            document = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise SpecError([Problem((), _("is not TOML: {error}.").format(error=error))], file=source) from None
+        try:
+            return cls._parse(document, folder)
+        except SpecError as error:
+            raise SpecError(error.problems, file=source) from None
+
+    @classmethod
+    def _parse(cls, document: dict[str, Any], folder: Path | None) -> Self:
+        _check_keys(document, ("lab", "baseline", "experiment"), ())
+        head = _table(document, "lab")
+        _check_keys(head, ("name", "dataset"), ("lab",))
+        missing = [Problem(("lab", key), _("is required.")) for key in ("name", "dataset") if key not in head]
+        declared = document.get("experiment", [])
+        if not isinstance(declared, list) or not all(isinstance(item, dict) for item in declared):
+            missing.append(Problem(("experiment",), _("must be tables, each under [[experiment]].")))
+        elif not declared:
+            missing.append(Problem(("experiment",), _("a lab needs at least one [[experiment]] beside its baseline.")))
+        elif len(declared) > _MOST_EXPERIMENTS:
+            sentence = _("a lab may have {most} experiments at most, but has {count}.")
+            missing.append(Problem(("experiment",), sentence.format(most=_MOST_EXPERIMENTS, count=len(declared))))
+        if missing:
+            raise SpecError(missing)
+        baseline = _table(document, "baseline")
+        _check_keys(baseline, ("network", "training", "notebook_val_accuracy"), ("baseline",))
+        problems: list[Problem] = []
+        experiments = [_experiment(baseline | {"name": BASELINE, "group": BASELINE}, ("baseline",), problems)]
+        for number, item in enumerate(declared, 1):
+            where = ("experiment", str(item.get("name", number)))
+            shared = {key: value for key, value in baseline.items() if key in ("network", "training")}
+            experiments.append(_experiment(_merged(shared, item), where, problems))
+        names = Counter(str(item.get("name")) for item in [{"name": BASELINE}, *declared] if "name" in item)
+        for name, count in names.items():
+            if count > 1:
+                sentence = _("names must be different, but {count} experiments are called {name!r}.")
+                problems.append(Problem(("experiment", name, "name"), sentence.format(count=count, name=name)))
+        if problems:
+            raise SpecError(problems)
+        dataset = head["dataset"]
+        if folder is not None and isinstance(dataset, str) and dataset and (folder / dataset).exists():
+            dataset = str(folder / dataset)
+        return cls(name=head["name"], dataset=dataset, experiments=tuple(e for e in experiments if e is not None))
+
+    def chosen(self, patterns: Iterable[str] = ()) -> tuple[Experiment, ...]:
+        """Return the baseline and the experiments whose name or group fits one of the glob `patterns`; all for none.
+
+        Raises UsageError for a pattern that nothing fits.
+        """
+        patterns = list(patterns)
+        for pattern in patterns:
+            if not any(_fits(experiment, pattern) for experiment in self.experiments):
+                sentence = _("no experiment of the lab {lab} fits {pattern!r}.").format(lab=self.name, pattern=pattern)
+                raise UsageError(sentence + did_you_mean(pattern, [e.name for e in self.experiments]))
+        chosen = [e for e in self.experiments[1:] if not patterns or any(_fits(e, pattern) for pattern in patterns)]
+        return (self.baseline, *chosen)
+
+    def with_epochs(self, epochs: int) -> Self:
+        """Return the lab with every experiment trained for `epochs`."""
+        return self.replace(
+            experiments=tuple(e.replace(training=e.training.replace(epochs=epochs)) for e in self.experiments)
+        )
+
+
+def built_in_labs() -> tuple[str, ...]:
+    """Return the names of the labs that come with Neurona."""
+    folder = resources.files("neurona") / "labs"
+    return tuple(sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml")))
+
+
+def differences(experiment: Experiment, baseline: Experiment) -> dict[str, Any]:
+    """Return the fields of `experiment` that differ from `baseline`'s, name -> value; `optimizer` is its name.
+
+    An optimizer of another kind shows its learning rate, and what is not Keras' default.
+    """
+    ours, theirs = _fields(experiment), _fields(baseline)
+    if ours["optimizer"] != theirs["optimizer"]:
+        shown = {"learning_rate": ours["learning_rate"], **experiment.training.optimizer.declared()}
+        del shown["name"]
+        settings = set(experiment.training.optimizer.settings)
+        ours = {key: value for key, value in ours.items() if key not in settings} | shown
+        theirs = {key: value for key, value in theirs.items() if key not in settings}
+    return {key: value for key, value in ours.items() if key not in theirs or value != theirs[key]}
+
+
+def _fields(experiment: Experiment) -> dict[str, Any]:
+    optimizer = experiment.training.optimizer
+    return {
+        **{key: getattr(experiment.network, key) for key in type(experiment.network).model_fields},
+        **{key: getattr(experiment.training, key) for key in type(experiment.training).model_fields},
+        "optimizer": optimizer.name,
+        **optimizer.settings,
+    }
+
+
+def _fits(experiment: Experiment, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(experiment.name, pattern) or fnmatch.fnmatchcase(experiment.group, pattern)
+
+
+def _read(name_or_path: str | Path) -> tuple[str, str, Path | None]:
+    """Return the text of a lab, what to call it in an error, and the folder its paths are relative to."""
+    name = str(name_or_path)
+    if name in built_in_labs():
+        return (resources.files("neurona") / "labs" / f"{name}.toml").read_text(encoding="utf-8"), name, None
+    path = Path(name_or_path)
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            sentence = _("a lab file may have {most:,} bytes, but {file} has {size:,}.")
+            raise UsageError(sentence.format(most=_LARGEST_FILE, file=name, size=path.stat().st_size))
+        return path.read_text(encoding="utf-8"), name, path.resolve().parent
+    except FileNotFoundError:
+        sentence = _("there is no lab {name!r}, neither built in nor as a file.")
+        raise UsageError(sentence.format(name=name) + did_you_mean(name, built_in_labs())) from None
+    except UnicodeDecodeError:
+        raise UsageError(_("{file} is not a text in UTF-8.").format(file=name)) from None
+    except OSError as error:
+        raise UsageError(_("{file} cannot be read: {error}.").format(file=name, error=error.strerror)) from None
+
+
+def _table(document: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = document.get(key, {})
+    if not isinstance(value, dict):
+        raise SpecError([Problem((key,), _("must be a table of keys and values."))])
+    return value
+
+
+def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], where: tuple[str, ...]) -> None:
+    problems = [Problem((*where, key), unknown_key(key, known)) for key in table if key not in known]
+    if problems:
+        raise SpecError(problems)
+
+
+def _experiment(values: dict[str, Any], where: tuple[str, ...], problems: list[Problem]) -> Experiment | None:
+    try:
+        return Experiment(**values)
+    except SpecError as error:
+        problems += [Problem((*where, *problem.where), problem.sentence) for problem in error.problems]
+        return None
+
+
+def _merged(base: Any, change: Any) -> Any:
+    """Return `base` with `change` on top, table by table. An optimizer of another name is not mixed with base's."""
+    if not (isinstance(base, dict) and isinstance(change, dict)):
+        return change
+    merged = dict(base)
+    for key, value in change.items():
+        if key == "optimizer" and _optimizer_name(value) not in (None, _optimizer_name(base.get(key))):
+            merged[key] = value
+        else:
+            merged[key] = _merged(base.get(key), value)
+    return merged
+
+
+def _optimizer_name(value: Any) -> str | None:
+    return value.get("name") if isinstance(value, dict) else value

@@ -1,0 +1,130 @@
+"""A run: one experiment trained with one seed, and the history of its epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any, Literal
+
+import jax
+import numpy.typing as npt
+
+from neurona.specs import Network, Training, fingerprint
+
+__all__ = ["ENGINE_VERSION", "Epoch", "History", "Parameters", "Run", "Seconds", "run_id"]
+
+# Raise it whenever the same experiment, data and seed would give other bits than before.
+ENGINE_VERSION = 1
+
+Array = jax.Array | npt.NDArray[Any]
+# One dict a dense layer, the last being the output: `kernel` (inputs, units) and `bias` (units,), float32.
+Parameters = tuple[dict[str, Array], ...]
+
+State = Literal["complete", "diverged"]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch gave. Training figures are means over the epoch as it went, validation's are taken at its end."""
+
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+
+
+class History(Mapping[str, tuple[float, ...]]):
+    """The epochs of a run under Keras' keys: `loss`, `accuracy`, `val_loss`, `val_accuracy`; and `seconds`."""
+
+    KEYS = ("loss", "accuracy", "val_loss", "val_accuracy", "seconds")
+
+    def __init__(self, epochs: tuple[Epoch, ...]) -> None:
+        self.epochs = epochs
+
+    def __getitem__(self, key: str) -> tuple[float, ...]:
+        if key not in self.KEYS:
+            raise KeyError(key)
+        return tuple(getattr(epoch, key) for epoch in self.epochs)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.KEYS)
+
+    def __len__(self) -> int:
+        return len(self.KEYS)
+
+    def __repr__(self) -> str:
+        rows = [f"{'epoch':>5}" + "".join(f"{key:>14}" for key in self.KEYS)]
+        rows += [
+            f"{number:>5}" + "".join(f"{getattr(epoch, key):>14.4f}" for key in self.KEYS)
+            for number, epoch in enumerate(self.epochs, 1)
+        ]
+        return "\n".join(rows)
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{key}</th>" for key in ("epoch", *self.KEYS))
+        rows = "".join(
+            f"<tr><td>{number}</td>" + "".join(f"<td>{getattr(epoch, key):.4f}</td>" for key in self.KEYS) + "</tr>"
+            for number, epoch in enumerate(self.epochs, 1)
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Wall time of a run's parts: reading the data, compiling the program, training."""
+
+    load: float = 0.0
+    compile: float = 0.0
+    train: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run. `state` is `diverged` when a loss was not a finite number; its last epoch shows it.
+
+    parameters: the final weights as NumPy arrays, one dict a layer.
+    fingerprint: of the data set.
+    """
+
+    network: Network
+    training: Training
+    seed: int
+    fingerprint: str
+    state: State
+    history: History
+    parameters: Parameters = field(repr=False)
+    seconds: Seconds = Seconds()
+
+    @property
+    def id(self) -> str:
+        """The run's identity: see `run_id`."""
+        return run_id(self.network, self.training, self.fingerprint, self.seed)
+
+    def __repr__(self) -> str:
+        last = self.history.epochs[-1]
+        return (
+            f"Run({self.state}, seed={self.seed}, epochs={len(self.history.epochs)}, "
+            f"val_accuracy={last.val_accuracy:.4f}, val_loss={last.val_loss:.4f}, "
+            f"train={self.seconds.train:.2f} s)"
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<p><code>{escape(repr(self))}</code></p>{self.history._repr_html_()}"
+
+
+def run_id(network: Network, training: Training, data_fingerprint: str, seed: int) -> str:
+    """Return 32 hex digits that name a run: SHA-256 over network, training, data, seed and engine version.
+
+    Equal ids mean equal bits on the same machine.
+    """
+    return fingerprint(
+        {
+            "network": network.declared(),
+            "training": training.declared(),
+            "data": data_fingerprint,
+            "seed": seed,
+            "engine": ENGINE_VERSION,
+        }
+    )[:32]

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from neurona import runner
+from neurona.data import Dataset
+from neurona.runner import EpochEnded, Event, RunEnded, RunFailed, RunStarted
+from neurona.specs import Experiment, Network, Training
+from neurona.study import Lab, Study
+
+EXPERIMENTS = (
+    Experiment(name="baseline", network=Network(hidden=(10,)), training=Training(epochs=2)),
+    Experiment(name="twin", network=Network(hidden=(10,)), training=Training(epochs=2)),
+    Experiment(name="wide", network=Network(hidden=(30,)), training=Training(epochs=2)),
+    Experiment(
+        name="wild",
+        network=Network(hidden=(50,) * 5, activation="linear"),
+        training=Training(epochs=2, optimizer={"name": "sgd", "learning_rate": 1000.0}),
+    ),
+)
+LAB = Lab(name="mine", dataset="mnist", experiments=EXPERIMENTS)
+
+
+def table(study: Study) -> list[tuple[object, ...]]:
+    """Everything in the comparison that is not a time."""
+    return [
+        (row.experiment.name, row.runs, row.seeds, row.val_accuracy, str(row.val_loss), str(row.difference))
+        for row in study.compare().rows
+    ]
+
+
+@pytest.fixture(scope="module")
+def whole(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return LAB.run(seeds=3, data=small, study=tmp_path_factory.mktemp("whole"))
+
+
+def test_a_lab_runs_and_compares(whole: Study) -> None:
+    comparison = whole.compare()
+    assert [row.experiment.name for row in comparison.rows] == ["baseline", "twin", "wide", "wild"]
+    assert [row.runs.completed for row in comparison.rows[:3]] == [3, 3, 3]
+    assert comparison["twin"].val_accuracy == comparison["baseline"].val_accuracy
+    difference = comparison["twin"].difference
+    assert difference is not None
+    assert (difference.mean, difference.low, difference.high) == (0, 0, 0)
+    assert comparison["baseline"].difference is None
+    assert "wide" in repr(comparison)
+    assert "<td>wide</td>" in comparison._repr_html_()
+
+
+def test_a_diverged_run_is_counted_and_said(whole: Study) -> None:
+    wild = whole.compare()["wild"]
+    assert wild.runs.diverged + wild.runs.completed == 3
+    assert wild.runs.diverged > 0
+    assert wild.loss_interval is None
+    assert wild.accuracy_interval is not None
+    assert wild.accuracy_interval.n == 3
+    assert f"({wild.runs.diverged} diverged)" in repr(whole)
+
+
+def test_workers_change_nothing(whole: Study, small: Dataset, tmp_path: Path) -> None:
+    for workers in (1, 4):
+        study = LAB.run(seeds=3, data=small, study=tmp_path / str(workers), workers=workers)
+        assert table(study) == table(whole)
+
+
+def test_what_is_done_is_not_done_again(small: Dataset, tmp_path: Path) -> None:
+    events: list[Event] = []
+    LAB.run(seeds=1, only=["wide"], data=small, study=tmp_path, on_event=events.append)
+    assert {event.task.experiment.name for event in events} == {"baseline", "wide"}
+    assert sum(isinstance(event, RunStarted) for event in events) == 2
+    assert sum(isinstance(event, EpochEnded) for event in events) == 4
+    events.clear()
+    study = LAB.run(seeds=2, data=small, study=tmp_path, on_event=events.append)
+    assert sum(isinstance(event, RunEnded) for event in events) == 4  # two of seed 1 more, and both of wild
+    assert study.compare(seeds=3)["wide"].runs.pending == 1
+
+
+def test_an_interrupted_lab_goes_on_where_it_was(whole: Study, small: Dataset, tmp_path: Path) -> None:
+    def interrupt_after(runs: int):
+        seen: list[Event] = []
+
+        def on_event(event: Event) -> None:
+            seen.append(event)
+            if sum(isinstance(event, RunEnded) for event in seen) == runs:
+                raise KeyboardInterrupt
+
+        return on_event
+
+    for runs in (1, 2, 3):
+        with pytest.raises(KeyboardInterrupt):
+            LAB.run(seeds=3, data=small, study=tmp_path, on_event=interrupt_after(runs))
+    assert table(LAB.run(seeds=3, data=small, study=tmp_path)) == table(whole)
+
+
+def test_a_run_that_fails_leaves_the_others_alone(
+    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = runner.train
+
+    def fails_for_wide(network, *rest, **options):
+        if network.hidden == (30,):
+            raise MemoryError("no room")
+        return train(network, *rest, **options)
+
+    events: list[Event] = []
+    monkeypatch.setattr(runner, "train", fails_for_wide)
+    study = LAB.run(seeds=2, data=small, study=tmp_path, on_event=events.append)
+    assert [event.error for event in events if isinstance(event, RunFailed)] == ["MemoryError: no room"] * 2
+    assert study.compare()["wide"].runs.failed == 2
+    assert study.compare()["baseline"].runs.completed == 2
+    assert "no room" in (study.runs("wide")[0].error or "")
+    monkeypatch.undo()
+    assert LAB.run(seeds=2, data=small, study=tmp_path).compare()["wide"].runs.completed == 2
+
+
+def test_a_study_opens_again_and_gives_its_weights(whole: Study, small: Dataset, tmp_path: Path) -> None:
+    LAB.run(seeds=1, data=small, study=tmp_path)
+    study = Study.open(tmp_path)
+    assert (study.lab, study.dataset, study.fingerprint) == ("mine", "mnist", small.fingerprint)
+    kernel = study.weights("wide", seed=0)[0]["kernel"]
+    assert kernel.shape == (784, 30)
+    with pytest.raises(ValueError, match="no run with seed 9"):
+        study.weights("wide", seed=9)
+    with pytest.raises(ValueError, match="no experiment 'nope'"):
+        study.runs("nope")
+    with pytest.raises(ValueError, match="no study"):
+        Study.open(tmp_path / "nowhere")
