@@ -99,6 +99,15 @@ def test_training_stops_when_asked(small: Dataset) -> None:
     assert seen == [1, 2, 3]
 
 
+def test_a_run_resumes_from_a_checkpoint_to_the_same_bits(small: Dataset) -> None:
+    training = TRAINING.replace(epochs=5)
+    checkpoints: list[engine.Checkpoint] = []
+    whole = engine.train(NETWORK, training, small, seed=2, on_checkpoint=lambda make: checkpoints.append(make()))
+    assert [len(checkpoint.epochs) for checkpoint in checkpoints] == [1, 2, 3, 4]
+    for checkpoint in checkpoints:
+        assert same_bits(engine.train(NETWORK, training, small, seed=2, resume=checkpoint), whole)
+
+
 def test_evaluate_agrees_with_the_epochs_validation(small: Dataset, mnist: Dataset) -> None:
     data = replace(small, validation=mnist.validation)  # 10,000 images: many chunks
     run = engine.train(NETWORK, TRAINING, data, seed=0)

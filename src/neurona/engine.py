@@ -29,7 +29,7 @@ from neurona.data import Dataset, Split
 from neurona.run import Epoch, History, Parameters, Run, Seconds, State
 from neurona.specs import Network, Training
 
-__all__ = ["Interrupted", "compilations", "evaluate", "train"]
+__all__ = ["Checkpoint", "Interrupted", "compilations", "evaluate", "train"]
 
 # A run uses one core; more runs side by side use the others. Without these flags XLA splits each small product over
 # all cores and is slower. They are read when JAX first touches a device.
@@ -50,6 +50,17 @@ class Stream(IntEnum):
 
 class Interrupted(Exception):  # noqa: N818 - it is an event, not an error
     """Training was asked to stop before its last epoch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """All that a run needs to go on from the end of an epoch: the epochs so far, and every array of its state.
+
+    The random streams are functions of seed and epoch: they need no state.
+    """
+
+    epochs: tuple[Epoch, ...]
+    arrays: tuple[np.ndarray[Any, Any], ...]
 
 
 class _TrainingState(NamedTuple):
@@ -95,12 +106,17 @@ def train(
     seed: int,
     on_epoch: Callable[[int, Epoch], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    on_checkpoint: Callable[[Callable[[], Checkpoint]], None] | None = None,
+    resume: Checkpoint | None = None,
 ) -> Run:
     """Train `network` on `data.train` and return the run. Same arguments, same bits, on the same machine.
 
     seed: 0 or more; initial weights, order of the images and dropout each have a stream of it.
     on_epoch: called with the epoch's number (from 1) and figures, as each ends.
     stop: asked after each epoch; when it says True, `Interrupted` is raised.
+    on_checkpoint: called after each epoch but the last with a function that makes a `Checkpoint`, which copies every
+        array; it may not be kept.
+    resume: a checkpoint of the same run: training goes on after its last epoch, to the same bits.
     """
     started = time.perf_counter()
     sizes = _Sizes(len(data.train), len(data.validation), math.prod(data.image_shape), len(data.class_names))
@@ -114,8 +130,11 @@ def train(
 
     splits = (data.train, data.validation)
     epochs: list[Epoch] = []
+    if resume is not None:
+        epochs = list(resume.epochs)
+        state = jax.tree.unflatten(jax.tree.structure(state), resume.arrays)
     outcome: State = "complete"
-    for number in range(1, training.epochs + 1):
+    for number in range(len(epochs) + 1, training.epochs + 1):
         began = time.perf_counter()
         order = _order(seed, number, sizes.train)
         key = _sequence(seed, Stream.DROPOUT, number).generate_state(2, np.uint32)
@@ -127,8 +146,11 @@ def train(
         if not (math.isfinite(epochs[-1].loss) and math.isfinite(epochs[-1].val_loss)):
             outcome = "diverged"
             break
-        if stop is not None and stop() and number < training.epochs:
-            raise Interrupted
+        if number < training.epochs:
+            if on_checkpoint is not None:
+                on_checkpoint(functools.partial(_checkpoint, epochs, state))
+            if stop is not None and stop():
+                raise Interrupted
     return Run(
         network=network,
         training=training,
@@ -139,6 +161,10 @@ def train(
         parameters=jax.tree.map(np.ascontiguousarray, networks.transposed(state.parameters)),
         seconds=Seconds(loaded - started, compiled - loaded, time.perf_counter() - compiled),
     )
+
+
+def _checkpoint(epochs: list[Epoch], state: _TrainingState) -> Checkpoint:
+    return Checkpoint(tuple(epochs), tuple(np.array(leaf) for leaf in jax.tree.leaves(state)))
 
 
 def evaluate(network: Network, parameters: Parameters, split: Split, *, classes: int) -> tuple[float, float]:
