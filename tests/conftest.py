@@ -1,4 +1,4 @@
-"""Shared by all tests: English, a compilation cache of the tests' own, small data."""
+"""Shared by all tests: English, a compilation cache of the tests' own, small data, databases."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+
+import postgresql
 
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ["NEURONA_LANG"] = "en"
@@ -55,3 +58,48 @@ def program(tmp_path: Path) -> Neurona:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[postgresql.Server]:
+    """A PostgreSQL server of these tests' own."""
+    binaries = postgresql.binaries()
+    if binaries is None:
+        pytest.skip(postgresql.ABSENT)
+    server = postgresql.Server(binaries)
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def server(postgresql_server: postgresql.Server) -> Iterator[postgresql.Server]:
+    """The PostgreSQL server, running; what a test leaves connected is cut off."""
+    connections: list[object] = []
+
+    def remember(connection: object, _record: object) -> None:
+        connections.append(connection)
+
+    postgresql_server.start()
+    sa.event.listen(sa.Pool, "connect", remember)
+    yield postgresql_server
+    sa.event.remove(sa.Pool, "connect", remember)
+    for connection in connections:
+        connection.close()  # type: ignore[attr-defined]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, of each kind."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("server").new_database())
+    return f"sqlite:///{tmp_path / 'study.db'}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Where NEURONA_REFUSE_SKIPS is set, as in CI, a test that is skipped has failed."""
+    report = yield
+    if os.environ.get("NEURONA_REFUSE_SKIPS") and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"NEURONA_REFUSE_SKIPS forbids to skip: {report.longrepr[-1]}"
+    return report

@@ -101,13 +101,57 @@ def test_lab_table_and_json(program, own_lab: Path, tmp_path: Path) -> None:
     assert low < wide["val_accuracy"]["mean"] < high
     assert wide["notebook_val_accuracy"] is None
     assert wide["seconds_per_run"] > 0
+    assert document["experiments"][0]["verdict"] is None
+    slow = document["experiments"][2]
+    assert slow["verdict"]["word"] == "worse"
+    assert 0 < slow["verdict"]["adjusted_p"] < 0.05
+    assert slow["verdict"]["seeds_needed"] is None
+    assert slow["probability_better"]["value"] == 0.0
+    assert document["openings"] == slow["after_opening"] == 0
 
 
-def test_killed_at_random_moments_the_table_is_the_same(program, own_lab: Path, tmp_path: Path) -> None:
+def test_lab_verdicts_and_exports(program, own_lab: Path, tmp_path: Path) -> None:
+    refused = program("lab", "lab.toml", "--export", "table.xlsx")
+    assert refused.returncode == 2
+    assert "table.xlsx" in refused.stderr
+    assert not (tmp_path / "neurona-studies").exists()
+    done = program("lab", "lab.toml", "--seeds", "3", "--export", "table.csv")
+    assert done.returncode == 0, done.stderr
+    line = next(line for line in done.stdout.splitlines() if line.strip().startswith("slow"))
+    assert "worse" in line
+    assert "notebook" not in done.stdout  # this lab has no such figures
+    assert (tmp_path / "table.csv").read_text().splitlines()[0].startswith("name,group,")
+    compared = program("compare", "slow", "wide")
+    assert compared.returncode == 0, compared.stderr
+    assert "slow is worse than wide." in compared.stdout
+    assert "parameters" in compared.stdout
+    pair = json.loads(program("compare", "wide", "slow", "--json", "--study", "neurona-studies/mine").stdout)
+    assert pair["verdict"]["word"] == "better"
+    assert pair["difference"]["ci95"][0] > 0
+    assert pair["times_parameters"] > 2
+    assert program("compare", "wide", "slo").returncode == 2
+
+
+def test_which_study_is_meant(program, tmp_path: Path) -> None:
+    none = program("compare", "a", "b")
+    assert none.returncode == 2
+    assert "there is no study in neurona-studies" in none.stderr
+    for name in ("one", "two"):
+        (tmp_path / "neurona-studies" / name).mkdir(parents=True)
+        (tmp_path / "neurona-studies" / name / "study.db").touch()
+    several = program("compare", "a", "b")
+    assert several.returncode == 2
+    assert "neurona-studies/one, neurona-studies/two" in several.stderr
+    assert "--db needs --study" in program("compare", "a", "b", "--db", "sqlite:///x.db").stderr
+
+
+@pytest.mark.usefixtures("own_lab")
+def test_killed_at_random_moments_the_table_is_the_same(program, database: str, tmp_path: Path) -> None:
     whole = json.loads(program("lab", "lab.toml", "--seeds", "4", "--json", "--study", "whole").stdout)
     moments = random.Random(1)
     command = [sys.executable, "-m", "neurona", "lab", "lab.toml", "--seeds", "4", "--json", "--study", "killed"]
-    for _attempt in range(6):
+    command += ["--db", database]
+    for _attempt in range(4):
         with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             try:
                 process.wait(timeout=moments.uniform(0.8, 3.0))

@@ -25,7 +25,7 @@ COMMANDS = sorted(
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_command_in_the_docs_is_one(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     """Every option of it is in its help."""
-    command = words[:2] if words[0] == "data" else words[:1]
+    command = words[:2] if words[0] in ("data", "study") else words[:1]
     with pytest.raises(SystemExit) as stopped:
         cli.main([*command, "--help"])
     assert stopped.value.code == 0

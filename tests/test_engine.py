@@ -111,7 +111,7 @@ def test_a_run_resumes_from_a_checkpoint_to_the_same_bits(small: Dataset) -> Non
 def test_evaluate_agrees_with_the_epochs_validation(small: Dataset, mnist: Dataset) -> None:
     data = replace(small, validation=mnist.validation)  # 10,000 images: many chunks
     run = engine.train(NETWORK, TRAINING, data, seed=0)
-    loss, accuracy = engine.evaluate(NETWORK, run.parameters, data.validation, classes=10)
+    loss, accuracy = engine.evaluate(NETWORK, run.parameters, data.validation)
     assert loss == pytest.approx(run.history["val_loss"][-1], rel=1e-5)
     assert accuracy == run.history["val_accuracy"][-1]
 

@@ -2,79 +2,14 @@
 
 from __future__ import annotations
 
-import jax
 import keras
 import numpy as np
 import pytest
 
+from keras_oracle import check, fit_keras
 from neurona import engine, network
 from neurona.data import Dataset
-from neurona.run import Parameters
-from neurona.specs import ACTIVATIONS, Network, Optimizer, Training
-
-OPTIMIZERS = {
-    "adam": Optimizer(name="adam", learning_rate=0.002),
-    "adam with other moments": Optimizer(name="adam", beta_1=0.8, beta_2=0.95, epsilon=1e-3),
-    "sgd": Optimizer(name="sgd", learning_rate=0.1),
-    "momentum": Optimizer(name="sgd", learning_rate=0.05, momentum=0.9),
-    "nesterov": Optimizer(name="sgd", learning_rate=0.05, momentum=0.9, nesterov=True),
-}
-
-
-def keras_model(spec: Network, parameters: Parameters, optimizer: Optimizer) -> keras.Model:
-    layers = [keras.layers.Input((28, 28)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
-    layers += [
-        keras.layers.Dense(units, activation=activation)
-        for units, activation in zip(spec.hidden, spec.activations, strict=True)
-    ]
-    model = keras.Sequential([*layers, keras.layers.Dense(10, activation="softmax")])
-    model.set_weights([layer[name] for layer in parameters for name in ("kernel", "bias")])
-    model.compile(
-        optimizer={"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[optimizer.name](**optimizer.settings),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    return model
-
-
-def fit_keras(
-    spec: Network, training: Training, data: Dataset, seed: int
-) -> tuple[list[np.ndarray], dict[str, list[float]]]:
-    """Train Keras from the engine's initial weights with the engine's order of the images."""
-    initial = network.init(spec, pixels=784, classes=10, seed=engine._sequence(seed, engine.Stream.WEIGHTS))
-    model = keras_model(spec, initial, training.optimizer)
-    history: dict[str, list[float]] = {}
-    for number in range(1, training.epochs + 1):
-        order = engine._order(seed, number, len(data.train))
-        fitted = model.fit(
-            data.train.images[order],
-            data.train.labels[order],
-            batch_size=training.batch_size,
-            shuffle=False,
-            verbose=0,
-            validation_data=(data.validation.images, data.validation.labels),
-        )
-        for key, values in fitted.history.items():
-            history.setdefault(key, []).extend(values)
-    return [np.asarray(variable.value) for variable in model.weights], history
-
-
-def check(spec: Network, training: Training, data: Dataset) -> None:
-    with jax.numpy_rank_promotion("raise"):
-        run = engine.train(spec, training, data, seed=3)
-    weights, history = fit_keras(spec, training, data, seed=3)
-    for ours, theirs in zip(jax.tree.leaves([[p["kernel"], p["bias"]] for p in run.parameters]), weights, strict=True):
-        assert np.linalg.norm(ours - theirs) <= 1e-4 * np.linalg.norm(theirs)
-    for key in ("loss", "val_loss"):
-        np.testing.assert_allclose(run.history[key], history[key], rtol=1e-5)
-    for key in ("accuracy", "val_accuracy"):
-        np.testing.assert_allclose(run.history[key], history[key], atol=1e-6)
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
-def test_an_epoch_of_each_optimizer_with_a_partial_last_batch(optimizer: Optimizer, small: Dataset) -> None:
-    assert len(small.train) % 100
-    check(Network(), Training(optimizer=optimizer, batch_size=100, epochs=1), small)
+from neurona.specs import ACTIVATIONS, Network, Training
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -1,29 +1,30 @@
 from __future__ import annotations
 
-import sqlite3
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
-from neurona import store as stores
-from neurona.errors import StoreError
+from neurona.errors import MissingExtraError, StoreError
 from neurona.run import Epoch, History, Run
 from neurona.runner import tasks
 from neurona.specs import Experiment, Network
-from neurona.store import Owner, Store, StoredExperiment, Task, read_weights, sqlite_url, write_weights
+from neurona.store import Owner, Store, StoredExperiment, Task, read_weights, sqlite_url, tables, write_weights
 
 EXPERIMENTS = [Experiment(name="baseline"), Experiment(name="wide", network=Network(hidden=(9,)))]
 FINGERPRINT = "f" * 64
 
 
-def open_store(folder: Path, fingerprint: str = FINGERPRINT) -> Store:
-    return Store.open(sqlite_url(folder), study="study", lab="mine", dataset="mnist", fingerprint=fingerprint)
+def open_store(url: str, fingerprint: str = FINGERPRINT) -> Store:
+    return Store.open(url, study="study", lab="mine", dataset="mnist", fingerprint=fingerprint)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = open_store(tmp_path)
+def store(database: str) -> Store:
+    store = open_store(database)
     store.declare([StoredExperiment(experiment, 7) for experiment in EXPERIMENTS])
     return store
 
@@ -104,7 +105,7 @@ def test_a_claim_from_elsewhere_lasts_as_long_as_its_heartbeat(
     elsewhere = Owner("another-machine", 1, 0.0, "x")
     assert store.claim(task, elsewhere)
     assert not store.claim(task, Owner.this_process())
-    monkeypatch.setattr(stores, "LEASE_SECONDS", -1.0)
+    monkeypatch.setattr("neurona.store.store.LEASE_SECONDS", -1.0)
     assert store.claim(task, Owner.this_process())
 
 
@@ -125,20 +126,21 @@ def test_storing_twice_changes_nothing(store: Store, task: Task) -> None:
     assert stored.epochs[-1].loss == 0.5
 
 
-def test_damaged_weights_are_noticed(store: Store, task: Task, tmp_path: Path) -> None:
+def test_damaged_weights_are_noticed(store: Store, task: Task) -> None:
     store.claim(task, Owner.this_process())
     store.finish(finished(task))
-    with sqlite3.connect(tmp_path / "study.db") as connection:
-        connection.execute("UPDATE weights SET safetensors = substr(safetensors, 1, 1000)")
+    with store.database.writing() as connection:
+        connection.execute(sa.text("UPDATE weights SET safetensors = substr(safetensors, 1, 1000)"))
     with pytest.raises(StoreError, match="damaged"):
         store.weights(task.id)
     with pytest.raises(StoreError, match="no weights"):
         store.weights("0" * 32)
 
 
-def test_a_study_keeps_to_its_data(store: Store, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("store")
+def test_a_study_keeps_to_its_data(database: str) -> None:
     with pytest.raises(StoreError, match="name another with --study"):
-        open_store(tmp_path, fingerprint="0" * 64)
+        open_store(database, fingerprint="0" * 64)
 
 
 def test_experiments_come_back_in_order(store: Store) -> None:
@@ -159,11 +161,118 @@ def test_a_database_that_cannot_be_used(url: str, sentence: str) -> None:
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "study.db").write_bytes(b"this is no database" * 1000)
     with pytest.raises(StoreError, match="not a database"):
-        open_store(tmp_path)
+        open_store(sqlite_url(tmp_path))
 
 
 def test_weights_survive_the_file() -> None:
     run = finished(tasks(EXPERIMENTS, 1, FINGERPRINT)[1])
-    again = read_weights(write_weights(run.parameters, run.network, run.training))
-    assert len(again) == 2
-    np.testing.assert_array_equal(again[1]["kernel"], run.parameters[1]["kernel"])
+    first, last = run.parameters
+    # a normalised layer has more than kernel and bias; an array that lies otherwise in memory is the same array
+    layers = ({**first, "kernel": np.asarray(first["kernel"], order="F"), "gamma": np.ones(9, np.float32)}, last)
+    again = read_weights(write_weights(layers, run.network, run.training))
+    assert [set(layer) for layer in again] == [{"kernel", "bias", "gamma"}, {"kernel", "bias"}]
+    for ours, theirs in zip(again, layers, strict=True):
+        for name, array in theirs.items():
+            np.testing.assert_array_equal(ours[name], array)
+
+
+def test_equal_weights_are_equal_files() -> None:
+    run = finished(tasks(EXPERIMENTS, 1, FINGERPRINT)[1])
+    assert len({write_weights(run.parameters, run.network, run.training) for _time in range(10)}) == 1
+
+
+def test_what_is_wanted_is_pending(store: Store, task: Task) -> None:
+    wanted = tasks(EXPERIMENTS, 2, FINGERPRINT)
+    store.claim(task, Owner.this_process())
+    store.finish(finished(task))
+    store.plan(wanted)
+    store.plan(wanted)
+    assert sorted(run.state for run in store.runs()) == ["complete", "pending", "pending", "pending"]
+    assert store.claim(wanted[0], Owner.this_process())
+
+
+def test_what_is_given_back_is_pending(store: Store, task: Task) -> None:
+    owner = Owner.this_process()
+    store.claim(task, owner)
+    store.release(owner)
+    (stored,) = store.runs()
+    assert stored.state == "pending"
+
+
+def test_a_claim_may_be_made_twice(store: Store, task: Task) -> None:
+    """It is when the database went away before it could say that the claim was made."""
+    owner = Owner.this_process()
+    assert store.claim(task, owner)
+    assert store.claim(task, owner)
+
+
+def test_leases_go_by_the_databases_clock(store: Store, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = Owner("another-machine", 1, 0.0, "x")
+    store.claim(task, elsewhere)
+    this = time.time()
+    monkeypatch.setattr(time, "time", lambda: this + 1_000_000)  # this machine's clock is wrong by days
+    assert not store.claim(task, Owner.this_process())
+    store.heartbeat(elsewhere)
+    with store.database.reading() as connection:
+        (beat,) = connection.execute(sa.select(tables.runs.c.heartbeat)).scalars()
+    assert beat == pytest.approx(this, abs=60)
+
+
+STATE = (np.linspace(0, 1, 7, dtype=np.float32), np.int32(3) * np.ones((), np.int32), np.zeros((2, 3), np.float32))
+
+
+def test_a_checkpoint_comes_back_bit_for_bit(store: Store, task: Task) -> None:
+    owner = Owner.this_process()
+    store.claim(task, owner)
+    assert store.checkpoint(task) is None
+    for loss in (0.7, 0.1 + 0.2):
+        store.keep_checkpoint(task, owner, (Epoch(loss, 0.5, 1.1, 0.4, 0.123456789),), STATE)
+    kept = store.checkpoint(task)
+    assert kept is not None
+    assert kept[0] == (Epoch(0.1 + 0.2, 0.5, 1.1, 0.4, 0.123456789),)
+    for ours, theirs in zip(kept[1], STATE, strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+    store.release(owner)
+    assert store.checkpoint(task) is not None  # for whoever takes it over
+    store.claim(task, owner)
+    store.finish(finished(task))
+    assert store.checkpoint(task) is None
+
+
+def test_a_checkpoint_is_kept_for_the_owner_only(store: Store, task: Task) -> None:
+    store.claim(task, Owner.this_process())
+    store.keep_checkpoint(task, Owner.this_process(), (), STATE)
+    assert store.checkpoint(task) is None
+
+
+@pytest.mark.parametrize("change", ["made_by = 'another library'", "safetensors = substr(safetensors, 1, 90)"])
+def test_a_checkpoint_that_would_give_other_bits_is_not_used(store: Store, task: Task, change: str) -> None:
+    owner = Owner.this_process()
+    store.claim(task, owner)
+    store.keep_checkpoint(task, owner, (), STATE)
+    with store.database.writing() as connection:
+        connection.execute(sa.text(f"UPDATE checkpoints SET {change}"))  # noqa: S608
+    assert store.checkpoint(task) is None
+
+
+def test_a_run_that_failed_begins_anew(store: Store, task: Task) -> None:
+    owner = Owner.this_process()
+    store.claim(task, owner)
+    store.keep_checkpoint(task, owner, (), STATE)
+    store.fail(task, "Traceback: out of memory")
+    assert store.checkpoint(task) is None
+
+
+def test_postgresql_without_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingExtraError, match=r"neurona\[postgresql\]"):
+        Store.open("postgresql://nobody@localhost/nothing", study="study")
+
+
+def test_no_error_shows_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neurona.store.database.OPENING_SECONDS", 0.0)
+    with pytest.raises(StoreError) as caught:
+        Store.open("postgresql+psycopg://me:secret@127.0.0.1:1/nothing", study="study")
+    assert "secret" not in str(caught.value)
+    assert "127.0.0.1" in str(caught.value)

@@ -10,30 +10,38 @@ __version__ = "0.1.0"
 # or SQLAlchemy.
 _EXPORTS = {
     "Dataset": "data",
+    "EarlyStopping": "specs",
     "Experiment": "specs",
     "Lab": "study",
     "Network": "specs",
     "NeuronaError": "errors",
     "Optimizer": "specs",
     "Run": "run",
+    "Schedule": "specs",
     "Study": "study",
     "Training": "specs",
+    "from_keras": "export",
     "load": "data",
+    "to_keras": "export",
     "train": "engine",
 }
 
 __all__ = [
     "Dataset",
+    "EarlyStopping",
     "Experiment",
     "Lab",
     "Network",
     "NeuronaError",
     "Optimizer",
     "Run",
+    "Schedule",
     "Study",
     "Training",
     "__version__",
+    "from_keras",
     "load",
+    "to_keras",
     "train",
 ]
 
@@ -42,10 +50,14 @@ if TYPE_CHECKING:
     from neurona.data import load as load
     from neurona.engine import train as train
     from neurona.errors import NeuronaError as NeuronaError
+    from neurona.export import from_keras as from_keras
+    from neurona.export import to_keras as to_keras
     from neurona.run import Run as Run
+    from neurona.specs import EarlyStopping as EarlyStopping
     from neurona.specs import Experiment as Experiment
     from neurona.specs import Network as Network
     from neurona.specs import Optimizer as Optimizer
+    from neurona.specs import Schedule as Schedule
     from neurona.specs import Training as Training
     from neurona.study import Lab as Lab
     from neurona.study import Study as Study

@@ -125,6 +125,7 @@ def differences(experiment: Experiment, baseline: Experiment) -> dict[str, Any]:
     if ours["optimizer"] != theirs["optimizer"]:
         shown = {"learning_rate": ours["learning_rate"], **experiment.training.optimizer.declared()}
         del shown["name"]
+        shown.pop("schedule", None)  # it has a field of its own
         settings = set(experiment.training.optimizer.settings)
         ours = {key: value for key, value in ours.items() if key not in settings} | shown
         theirs = {key: value for key, value in theirs.items() if key not in settings}
@@ -138,6 +139,8 @@ def _fields(experiment: Experiment) -> dict[str, Any]:
         **{key: getattr(experiment.training, key) for key in type(experiment.training).model_fields},
         "optimizer": optimizer.name,
         **optimizer.settings,
+        "schedule": optimizer.schedule.name,
+        **{key: value for key, value in optimizer.schedule.settings.items() if value is not None},
     }
 
 
@@ -187,17 +190,17 @@ def _experiment(values: dict[str, Any], where: tuple[str, ...], problems: list[P
 
 
 def _merged(base: Any, change: Any) -> Any:
-    """Return `base` with `change` on top, table by table. An optimizer of another name is not mixed with base's."""
+    """Return `base` with `change` on top, table by table. An optimizer or schedule of another name is not mixed in."""
     if not (isinstance(base, dict) and isinstance(change, dict)):
         return change
     merged = dict(base)
     for key, value in change.items():
-        if key == "optimizer" and _optimizer_name(value) not in (None, _optimizer_name(base.get(key))):
+        if key in ("optimizer", "schedule") and _name(value) not in (None, _name(base.get(key))):
             merged[key] = value
         else:
             merged[key] = _merged(base.get(key), value)
     return merged
 
 
-def _optimizer_name(value: Any) -> str | None:
+def _name(value: Any) -> str | None:
     return value.get("name") if isinstance(value, dict) else value

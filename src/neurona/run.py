@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Literal
@@ -10,9 +10,19 @@ from typing import Any, Literal
 import jax
 import numpy.typing as npt
 
-from neurona.specs import Network, Training, fingerprint
+from neurona.specs import EarlyStopping, Network, Training, fingerprint
 
-__all__ = ["ENGINE_VERSION", "Epoch", "History", "Parameters", "Run", "Seconds", "run_id"]
+__all__ = [
+    "ENGINE_VERSION",
+    "Epoch",
+    "History",
+    "Parameters",
+    "Run",
+    "Seconds",
+    "best_epoch",
+    "kept_epoch",
+    "run_id",
+]
 
 # Raise it whenever the same experiment, data and seed would give other bits than before.
 ENGINE_VERSION = 1
@@ -112,6 +122,24 @@ class Run:
 
     def _repr_html_(self) -> str:
         return f"<p><code>{escape(repr(self))}</code></p>{self.history._repr_html_()}"
+
+
+def best_epoch(rule: EarlyStopping, epochs: Sequence[Epoch]) -> int:
+    """Return the number, from 1, of the epoch that early stopping holds to be the best so far."""
+    best, number = None, 1
+    for position, epoch in enumerate(epochs, 1):
+        value = getattr(epoch, rule.monitor) * (-1 if rule.monitor.endswith("loss") else 1)
+        if best is None or value - rule.min_delta > best:
+            best, number = value, position
+    return number
+
+
+def kept_epoch(training: Training, epochs: Sequence[Epoch]) -> Epoch:
+    """Return the epoch whose weights a run keeps: the last, or the best where those are restored."""
+    rule = training.early_stopping
+    if rule is not None and rule.restore_best_weights:
+        return epochs[best_epoch(rule, epochs) - 1]
+    return epochs[-1]
 
 
 def run_id(network: Network, training: Training, data_fingerprint: str, seed: int) -> str:

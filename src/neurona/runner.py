@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
 import queue
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neurona.data import Dataset
-from neurona.engine import Interrupted, train
+from neurona.engine import Checkpoint, Interrupted, cores, train
 from neurona.errors import StoreError
 from neurona.run import Epoch, Run, run_id
 from neurona.specs import Experiment
@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 _POLL_SECONDS = 0.5  # how often a process looks whether another has finished, or died on, what is left
+_CHECKPOINT_SECONDS = 30.0  # what a killed run loses at most, and an epoch
+_CHECKPOINT_SHARE = 20  # but a checkpoint takes no more than this part of the time: 5 %
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,13 @@ def run_tasks(
     workers: threads, one run each; as many as cores unless said. They change how fast it goes and nothing else.
     on_event: called in the caller's thread.
 
+    While the database is away, nothing is lost: what runs goes on, and what ends waits to be stored. StoreError when it
+    stays away for a minute.
+
     On KeyboardInterrupt the runs in flight stop at the end of their epoch and are given back; then it is raised again.
     """
+    wanted = list(wanted)
+    store.plan(wanted)
     waiting = deque(_in_order(store.unfinished(wanted), data))
     owner = Owner.this_process()
     events: queue.Queue[Event | BaseException] = queue.Queue()
@@ -114,7 +121,7 @@ def run_tasks(
     def start_what_can() -> None:
         """Claim waiting tasks for the free workers; those that other processes have stay at the end of the line."""
         for _ in range(len(waiting)):
-            if len(busy) >= (workers or os.cpu_count() or 1):
+            if len(busy) >= (workers or cores()):
                 return
             task = waiting.popleft()
             if store.claim(task, owner):
@@ -122,7 +129,7 @@ def run_tasks(
                 on_event(RunStarted(task))
                 thread = threading.Thread(
                     target=_work,
-                    args=(task, data, store, events, stop),
+                    args=(task, data, store, owner, events, stop),
                     name=f"run-{task.id[:8]}",
                     daemon=True,
                 )
@@ -154,10 +161,17 @@ def run_tasks(
 
 
 def _work(
-    task: Task, data: Dataset, store: Store, events: queue.Queue[Event | BaseException], stop: threading.Event
+    task: Task,
+    data: Dataset,
+    store: Store,
+    owner: Owner,
+    events: queue.Queue[Event | BaseException],
+    stop: threading.Event,
 ) -> None:
-    """Train one task and store it; what happens goes into `events`."""
+    """Train one task, from its checkpoint if it has one, and store it; what happens goes into `events`."""
     try:
+        kept = store.checkpoint(task)
+        resume = None if kept is None else Checkpoint(*kept)
         run = train(
             task.experiment.network,
             task.experiment.training,
@@ -165,7 +179,12 @@ def _work(
             seed=task.seed,
             on_epoch=lambda number, epoch: events.put(EpochEnded(task, number, epoch)),
             stop=stop.is_set,
+            on_checkpoint=_Checkpoints(task, store, owner, stop).take,
+            resume=resume,
         )
+        if resume is not None:
+            before = sum(epoch.seconds for epoch in resume.epochs)
+            run = replace(run, seconds=replace(run.seconds, train=run.seconds.train + before))
         store.finish(run)
         events.put(RunEnded(task, run))
     except Interrupted:
@@ -173,9 +192,32 @@ def _work(
     except StoreError as error:
         events.put(error)
     except Exception as error:  # whatever one run does, the others go on
-        with suppress(StoreError):
+        try:
             store.fail(task, "".join(traceback.format_exception(error)))
-        events.put(RunFailed(task, f"{type(error).__name__}: {error}"))
+            events.put(RunFailed(task, f"{type(error).__name__}: {error}"))
+        except StoreError as trouble:
+            events.put(trouble)
+
+
+class _Checkpoints:
+    """Keeps a checkpoint of one run now and then, and whenever it is asked to stop."""
+
+    def __init__(self, task: Task, store: Store, owner: Owner, stop: threading.Event) -> None:
+        self._task, self._store, self._owner, self._stop = task, store, owner, stop
+        self._last = time.monotonic()
+        self._took = 0.0
+
+    def take(self, make: Callable[[], Checkpoint]) -> None:
+        """Keep what `make` returns, if it is time."""
+        began = time.monotonic()
+        pause = max(_CHECKPOINT_SECONDS, _CHECKPOINT_SHARE * self._took)
+        if not self._stop.is_set() and began - self._last < pause:
+            return
+        checkpoint = make()
+        with suppress(StoreError):  # the run itself is well: the next one may be kept
+            self._store.keep_checkpoint(self._task, self._owner, checkpoint.epochs, checkpoint.arrays)
+        self._last = time.monotonic()
+        self._took = self._last - began
 
 
 def _in_order(todo: list[Task], data: Dataset) -> list[Task]:

@@ -6,17 +6,19 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neurona.cli.compare import STYLES
 from neurona.cli.output import print_json, progress, result
 from neurona.i18n import _, ngettext
 
 if TYPE_CHECKING:
     from neurona.study import Comparison, Study
 
-__all__ = ["lab"]
+__all__ = ["lab", "print_comparison"]
 
 
 def lab(
@@ -35,6 +37,9 @@ def lab(
     workers: Annotated[
         int | None, typer.Option(min=1, max=1_024, help=_("Runs at a time; as many as cores unless given."))
     ] = None,
+    export: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=_("Write the table there too: .csv, or .parquet (with pandas)."))
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))] = False,
 ) -> None:
     """Run what the study lacks, then print the comparison."""
@@ -42,20 +47,24 @@ def lab(
     from neurona.cli.live import Progress
     from neurona.data import load
     from neurona.runner import tasks
-    from neurona.study import STUDIES, Lab
+    from neurona.study import STUDIES, Comparison, Lab
 
+    if export is not None:
+        Comparison.check_export(export)
     declared = Lab.load(lab)
     if epochs is not None:
         declared = declared.with_epochs(epochs)
     chosen = declared.chosen(only or ())
     data = load(declared.dataset)
     opened = declared.open_study(data, study=study, url=db)
-    place = db or str(study or STUDIES / declared.name)
+    place = opened.place if db else str(study or STUDIES / declared.name)
     wanted = tasks(chosen, seeds, data.fingerprint)
     shown = Progress(chosen, wanted, opened.unfinished(wanted), data, opened.compare(seeds=seeds))
     with _stopping_cleanly(opened, place), shown.watched(progress()):
         opened.run(wanted, data, workers=workers, on_event=shown.take)
     comparison = opened.compare(seeds=seeds, only=[experiment.name for experiment in chosen])
+    if export is not None:
+        comparison.export(export)
     seconds = time.perf_counter() - started
     if as_json:
         print_json(
@@ -65,11 +74,12 @@ def lab(
                 "dataset": {"name": data.name, "fingerprint": data.fingerprint},
                 "seeds": seeds,
                 "seconds": seconds,
+                "openings": comparison.openings,
                 "experiments": [row.to_json() for row in comparison.rows],
             }
         )
     else:
-        _print(comparison, declared.name, data.name, seeds)
+        print_comparison(comparison, declared.name, data.name, seeds)
         result().print(_("{seconds:.0f} s. The study is in {place}.").format(seconds=seconds, place=place), style="dim")
     failed = sum(row.runs.failed for row in comparison.rows)
     if failed:
@@ -97,34 +107,45 @@ def _stopping_cleanly(study: Study, place: str) -> Iterator[None]:
         sys.exit(130)
 
 
-def _print(comparison: Comparison, lab: str, dataset: str, seeds: int) -> None:
-    from rich.table import Table
+_NARROW = 100  # columns of a terminal under which the table leaves out what is not needed to read the verdicts
 
-    from neurona.study import shown_accuracy, shown_difference, shown_differences
+
+def print_comparison(comparison: Comparison, lab: str, dataset: str, seeds: int) -> None:
+    """Print the experiments beside each other, and what the figures mean."""
+    from rich.box import HORIZONTALS
+    from rich.table import Table
+    from rich.text import Text
+
+    from neurona.study.cells import shown_accuracy, shown_difference, shown_differences, shown_name, shown_verdict
 
     sentence = ngettext("{lab} on {dataset}, {seeds} seed", "{lab} on {dataset}, {seeds} seeds", seeds)
-    table = Table(title=sentence.format(lab=lab, dataset=dataset, seeds=seeds), title_justify="left")
+    title = sentence.format(lab=lab, dataset=dataset, seeds=seeds)
+    table = Table(title=title, title_justify="left", box=HORIZONTALS, pad_edge=False, collapse_padding=True)
+    wide = result().width >= _NARROW
+    notebook = wide and any(row.experiment.notebook_val_accuracy is not None for row in comparison.rows)
     table.add_column(_("experiment"), no_wrap=True)
-    table.add_column(_("differs in"))
-    table.add_column(_("parameters"), justify="right")
-    table.add_column(_("val. accuracy %"), justify="right", no_wrap=True)
+    table.add_column(_("differs in"), min_width=16, overflow="fold")
+    table.add_column(_("parameters"), justify="right") if wide else None
+    table.add_column(_("val. accuracy %"), justify="right", no_wrap=wide)
     table.add_column(_("difference"), justify="right", no_wrap=True)
-    table.add_column(_("notebook"), justify="right")
-    table.add_column(_("s/run"), justify="right")
+    table.add_column(_("verdict"))
+    table.add_column(_("notebook"), justify="right") if notebook else None
+    table.add_column(_("s/run"), justify="right") if wide else None
     group = None
     for row in comparison.rows:
         if group not in (None, row.experiment.group):
             table.add_section()
         group = row.experiment.group
-        notebook = row.experiment.notebook_val_accuracy
+        style = STYLES.get(row.verdict.word, "") if row.verdict else ""
         table.add_row(
-            row.experiment.name,
+            shown_name(row),
             shown_differences(row),
-            f"{row.parameters:,}",
+            *([f"{row.parameters:,}"] if wide else []),
             shown_accuracy(row),
-            shown_difference(row),
-            "" if notebook is None else f"{100 * notebook:.2f}",
-            "" if row.seconds_per_run is None else f"{row.seconds_per_run:.1f}",
+            shown_difference(row.difference, row.verdict),
+            Text(shown_verdict(row.verdict), style=style),
+            *([_percent(row.experiment.notebook_val_accuracy)] if notebook else []),
+            *(["" if row.seconds_per_run is None else f"{row.seconds_per_run:.1f}"] if wide else []),
         )
     result().print(table)
     if seeds > 1:
@@ -135,3 +156,15 @@ def _print(comparison: Comparison, lab: str, dataset: str, seeds: int) -> None:
             ),
             style="dim",
         )
+    explained = [
+        _("Verdicts hold for the lab as a whole: of labs in which nothing differs, 5 % at most claim a difference.")
+    ]
+    if any(row.verdict and row.verdict.seeds_needed for row in comparison.rows):
+        explained.append(_("(~N): about how many seeds would do."))
+    result().print(" ".join(explained), style="dim", markup=False)
+    if comparison.note:
+        result().print(comparison.note, style="bold", markup=False)
+
+
+def _percent(accuracy: float | None) -> str:
+    return "" if accuracy is None else f"{100 * accuracy:.2f}"

@@ -16,10 +16,11 @@ from rich.text import Text
 
 from neurona.data import Dataset
 from neurona.i18n import _
+from neurona.run import kept_epoch
 from neurona.runner import EpochEnded, Event, RunEnded, RunFailed, RunStarted, expected_seconds
 from neurona.specs import Experiment
 from neurona.store import Task
-from neurona.study import Comparison
+from neurona.study import Comparison, counted_accuracy
 
 __all__ = ["Progress"]
 
@@ -91,7 +92,7 @@ class Progress:
             line.running.pop(seed, None)
             line.done += 1
             line.diverged += event.run.state == "diverged"
-            line.accuracies.append(event.run.history.epochs[-1].val_accuracy)
+            line.accuracies.append(self._accuracy_of(event))
             line.seconds.append(event.run.seconds.train)
             self._expected_done += expected_seconds(line.experiment, self._data)
             self._say_ended(event)
@@ -105,7 +106,6 @@ class Progress:
     def _say_ended(self, event: RunEnded) -> None:
         if self._live is not None:
             return
-        last = event.run.history.epochs[-1]
         done = sum(line.done for line in self._lines.values())
         sentence = _("[{done}/{total}] {name}, seed {seed}: val_accuracy {accuracy:.4f}, {seconds:.1f} s")
         text = sentence.format(
@@ -113,12 +113,16 @@ class Progress:
             total=self._total,
             name=self._lines[event.task.experiment.id].names[0],
             seed=event.task.seed,
-            accuracy=last.val_accuracy,
+            accuracy=self._accuracy_of(event),
             seconds=event.run.seconds.train,
         )
         if event.run.state == "diverged":
             text += " " + _("(diverged)")
         self._say(text)
+
+    def _accuracy_of(self, event: RunEnded) -> float:
+        run = event.run
+        return counted_accuracy(run.state, kept_epoch(run.training, run.history.epochs), self._data.classes)
 
     def _say(self, text: str) -> None:
         if self._console is not None:

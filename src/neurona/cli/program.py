@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from neurona import __version__
-from neurona.cli import data, lab, train
+from neurona.cli import bench, compare, data, lab, seal, study, train
 from neurona.errors import NeuronaError, nearest
 from neurona.i18n import _
 
@@ -84,12 +84,23 @@ def _add(name: str, command: Callable[..., None], help: str, to: typer.Typer = p
 
 
 _data = typer.Typer(cls=_Group, no_args_is_help=True)
+_study = typer.Typer(cls=_Group, no_args_is_help=True)
 _add("train", train.train, _("Train one network and show it epoch by epoch."))
 _add("lab", lab.lab, _("Run a lab: every experiment with several seeds, then a table that compares them."))
+_add("compare", compare.compare, _("Compare two experiments of a study: difference, verdict, cost."))
+_add("test", seal.open_seal, _("Open the test set for the models you have settled on; it is recorded for good."))
+_add("bench", bench.bench, _("Measure how fast this machine trains."))
 program.add_typer(_data, name="data", help=_("List, describe and check data sets."), epilog=_EPILOG)
 _add("list", data.list_, _("List the data sets that have a name."), _data)
 _add("info", data.info, _("Describe a data set: sizes, classes, split, fingerprint."), _data)
 _add("verify", data.verify, _("Read a data set from beginning to end and check it."), _data)
+program.add_typer(_study, name="study", help=_("Look after what labs have stored."), epilog=_EPILOG)
+_add("list", study.list_, _("List the studies in ./neurona-studies, or in a database."), _study)
+_add("show", study.show, _("Print a study's table; nothing is trained."), _study)
+_add("verify", study.verify, _("Check a study: hashes, completeness, the records of the test set's openings."), _study)
+_add("export", study.export, _("Write a study as CSV, JSON and safetensors into a new folder."), _study)
+_add("merge", study.merge, _("Copy the runs of one study into another on the same data."), _study)
+_add("rm", study.remove, _("Remove a study for good."), _study)
 
 
 def _did_you_mean(word: str, words: Iterable[str]) -> str:
@@ -102,8 +113,8 @@ def _no_option(name: str, possible: str | None) -> str:
 
 
 def _no_command(name: str) -> str:
-    commands = [command.name or "" for app in (program, _data) for command in app.registered_commands]
-    return _("there is no command {name}.").format(name=name) + _did_you_mean(name, [*commands, "data"])
+    commands = [command.name or "" for app in (program, _data, _study) for command in app.registered_commands]
+    return _("there is no command {name}.").format(name=name) + _did_you_mean(name, [*commands, "data", "study"])
 
 
 # Typer's sentences about wrong usage, which it does not translate -> ours

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import tomllib
 from contextlib import suppress
 from pathlib import Path
@@ -66,9 +65,10 @@ def train(
         raise UsageError(_("--save: there is no folder {folder}.").format(folder=save.resolve().parent))
     run, data, load_seconds = _train(network, training, dataset, seed, quiet=as_json)
     if save is not None:
+        from neurona.files import write_whole
         from neurona.store import write_weights
 
-        _save(write_weights(run.parameters, run.network, run.training), save)
+        write_whole(write_weights(run.parameters, run.network, run.training), save)
     if as_json:
         print_json(_document(run, data, load_seconds))
         return
@@ -172,14 +172,3 @@ def _set(values: dict[str, Any], setting: str) -> None:
         if not isinstance(table, dict):
             raise SpecError([Problem(tuple(keys[: depth + 1]), _("must be a table of keys and values."))])
     table[keys[-1]] = value
-
-
-def _save(model: bytes, path: Path) -> None:
-    """Write `model` beside its place, then rename it: a half-written file never stands there."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(model)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise UsageError(_("{file} cannot be written: {error}.").format(file=path, error=error.strerror)) from None

@@ -1,0 +1,193 @@
+"""`neurona study`: list, show, verify, export, merge and remove what labs have stored."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neurona.cli.output import print_json, progress, result
+from neurona.cli.place import StudyDatabase, opened
+from neurona.errors import StoreError, UsageError
+from neurona.i18n import _, ngettext
+
+if TYPE_CHECKING:
+    from neurona.store import Summary
+
+__all__ = ["export", "list_", "merge", "remove", "show", "verify"]
+
+AnyStudy = Annotated[
+    str | None,
+    typer.Argument(help=_("The study's folder; with --db, its name. The only one in neurona-studies unless given.")),
+]
+Json = Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))]
+
+
+def list_(db: StudyDatabase = None, as_json: Json = False) -> None:
+    """List the studies in ./neurona-studies, or in a database."""
+    from neurona.store import sqlite_url, summaries
+    from neurona.study import STUDIES
+
+    found: list[tuple[str, Summary | str]] = []
+    if db is not None:
+        found = [(summary.name, summary) for summary in summaries(db)]
+    else:
+        for folder in sorted(file.parent for file in STUDIES.glob("*/study.db")):
+            try:
+                found += [(str(folder), summary) for summary in summaries(sqlite_url(folder))]
+            except StoreError as error:  # the others are still listed
+                found.append((str(folder), str(error)))
+    if as_json:
+        print_json([_document(place, entry) for place, entry in found])
+    elif not found:
+        result().print(_("No study is in {place}.").format(place=db or STUDIES), markup=False)
+    else:
+        _print_list(found)
+
+
+def _document(place: str, entry: Summary | str) -> dict[str, Any]:
+    return {"study": place, "problem": entry} if isinstance(entry, str) else {"study": place, **asdict(entry)}
+
+
+def _print_list(found: list[tuple[str, Summary | str]]) -> None:
+    from rich.box import HORIZONTALS
+    from rich.table import Table
+
+    table = Table(box=HORIZONTALS, pad_edge=False, collapse_padding=True)
+    table.add_column(_("study"), no_wrap=True)
+    table.add_column(_("lab"))
+    table.add_column(_("data set"))
+    for title in (_("experiments"), _("runs done"), _("pending"), _("failed"), _("weights"), _("changed")):
+        table.add_column(title, justify="right")
+    for place, entry in found:
+        if isinstance(entry, str):
+            table.add_row(place, _("cannot be read"))
+            continue
+        runs = entry.runs
+        table.add_row(
+            place,
+            entry.lab,
+            entry.dataset,
+            str(entry.experiments),
+            str(runs["complete"] + runs["diverged"]),
+            str(runs["pending"] + runs["running"]),
+            str(runs["failed"]),
+            f"{entry.size / 1e6:.1f} MB",
+            f"{datetime.fromtimestamp(entry.changed, UTC).astimezone():%Y-%m-%d %H:%M}",
+        )
+    result().print(table)
+    for _place, entry in found:
+        if isinstance(entry, str):
+            progress().print(entry, markup=False)
+
+
+def show(
+    study: AnyStudy = None,
+    db: StudyDatabase = None,
+    seeds: Annotated[int | None, typer.Option(min=1, max=10_000, help=_("Only the seeds below it."))] = None,
+    as_json: Json = False,
+) -> None:
+    """Print the comparison of a study's experiments; nothing is trained."""
+    from neurona.cli.lab import print_comparison
+
+    found = opened(study, db)
+    comparison = found.compare(seeds=seeds)
+    counted = seeds or max((sum(vars(row.runs).values()) for row in comparison.rows), default=0)
+    if as_json:
+        print_json(
+            {
+                "lab": found.lab,
+                "dataset": {"name": found.dataset, "fingerprint": found.fingerprint},
+                "seeds": counted,
+                "openings": comparison.openings,
+                "experiments": [row.to_json() for row in comparison.rows],
+            }
+        )
+        return
+    print_comparison(comparison, found.lab, found.dataset, counted)
+
+
+def verify(study: AnyStudy = None, db: StudyDatabase = None, as_json: Json = False) -> None:
+    """Check hashes, completeness, and the records of the test set's openings."""
+    found = opened(study, db)
+    problems = found.verify()
+    if as_json:
+        print_json({"lab": found.lab, "problems": problems})
+    elif not problems:
+        result().print("✓ " + _("the study of {lab} is whole.").format(lab=found.lab), markup=False)
+    else:
+        for problem in problems:
+            result().print(f"✗ {problem}", markup=False)
+    if problems:
+        raise typer.Exit(1)
+
+
+def export(
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help=_("The folder to make."))],
+    study: AnyStudy = None,
+    db: StudyDatabase = None,
+    as_json: Json = False,
+) -> None:
+    """Write runs and epochs as CSV, and the weights as safetensors, into a new folder."""
+    opened(study, db).export(output)
+    files = sorted(str(path.relative_to(output)) for path in output.rglob("*") if path.is_file())
+    if as_json:
+        print_json({"folder": str(output), "files": files})
+        return
+    sentence = ngettext("{count} file is in {folder}.", "{count} files are in {folder}.", len(files))
+    result().print(sentence.format(count=len(files), folder=output), markup=False)
+
+
+def merge(
+    into: Annotated[str, typer.Argument(help=_("The study that grows: its folder; with --db, its name."))],
+    source: Annotated[str, typer.Argument(help=_("The study whose runs are copied; it stays as it is."))],
+    db: StudyDatabase = None,
+    as_json: Json = False,
+) -> None:
+    """Copy the runs of one study into another on the same data. Nothing is overwritten."""
+    merged = opened(into, db).merge(opened(source, db))
+    if as_json:
+        print_json(asdict(merged))
+    else:
+        sentence = ngettext("{count} run was copied;", "{count} runs were copied;", merged.added)
+        there = ngettext("{count} was there, bit for bit.", "{count} were there, bit for bit.", merged.same)
+        result().print(f"{sentence.format(count=merged.added)} {there.format(count=merged.same)}", markup=False)
+        for name in merged.other_experiments:
+            sentence = _("{name} is another experiment in each study; the first one's counts.")
+            result().print(sentence.format(name=name), markup=False)
+        for run in merged.conflicts:
+            sentence = _("✗ the run {run} has other bits in each study; the first one's is kept.")
+            result().print(sentence.format(run=run), markup=False)
+    if merged.conflicts:
+        raise typer.Exit(1)
+
+
+def remove(
+    study: Annotated[str, typer.Argument(help=_("The study's folder; with --db, its name."))],
+    db: StudyDatabase = None,
+    yes: Annotated[bool, typer.Option("--yes", help=_("Do not ask."))] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove a study for good."""
+    found = opened(study, db)
+    if not yes:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise UsageError(_("removing a study is asked about in a terminal, and this is none; --yes does not ask."))
+        kept = sum(row.runs.completed + row.runs.diverged for row in found.compare().rows)
+        sentence = ngettext(
+            "Remove the study {study}, with {count} run, for good?",
+            "Remove the study {study}, with {count} runs, for good?",
+            kept,
+        )
+        if not typer.confirm(sentence.format(study=study, count=kept), err=True):
+            progress().print(_("Nothing was removed."))
+            raise typer.Exit(1)
+    found.remove()
+    if as_json:
+        print_json({"removed": study})
+    else:
+        result().print(_("The study {study} is removed.").format(study=study), markup=False)

@@ -1,0 +1,27 @@
+"""Where a study keeps its experiments, runs, epochs and weights: SQLite in its folder, or PostgreSQL by URL."""
+
+from neurona.store.archive import write_archive
+from neurona.store.database import sqlite_url
+from neurona.store.owner import Owner
+from neurona.store.store import LEASE_SECONDS, Store, StoredExperiment, StoredRun, Task
+from neurona.store.upkeep import Merged, Summary, merge, remove, summaries, verify
+from neurona.store.weights import read_weights, write_weights
+
+__all__ = [
+    "LEASE_SECONDS",
+    "Merged",
+    "Owner",
+    "Store",
+    "StoredExperiment",
+    "StoredRun",
+    "Summary",
+    "Task",
+    "merge",
+    "read_weights",
+    "remove",
+    "sqlite_url",
+    "summaries",
+    "verify",
+    "write_archive",
+    "write_weights",
+]

@@ -1,0 +1,241 @@
+"""A study and its lab: what runs, what there is, and who asks for a comparison or for the test set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Self
+
+from neurona.data import Dataset, load
+from neurona.errors import UsageError
+from neurona.i18n import _
+from neurona.lab import LabSpec
+from neurona.opening import Opening
+from neurona.run import Parameters
+from neurona.runner import Event, run_tasks, tasks
+from neurona.specs import did_you_mean
+from neurona.store import (
+    Merged,
+    Store,
+    StoredExperiment,
+    StoredRun,
+    Task,
+    merge,
+    remove,
+    sqlite_url,
+    verify,
+    write_archive,
+)
+from neurona.study.comparison import ExperimentRuns, rows
+from neurona.study.pair import PairComparison, compare_pair
+from neurona.study.seal import OpenedSeal, check_finalists, open_seal
+from neurona.study.table import Comparison
+
+__all__ = ["STUDIES", "Lab", "Study"]
+
+STUDIES = Path("neurona-studies")  # where studies go unless said
+
+
+class Study:
+    """What a lab has produced, in one database. `Study.open` opens one that is there; `Lab.run` makes one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @classmethod
+    def open(cls, folder: str | Path | None = None, *, url: str | None = None, name: str = "") -> Self:
+        """Open the study in `folder`, or the study `name` in the database at `url`."""
+        if url is not None:
+            return cls(Store.open(url, study=name))
+        folder = Path(folder or "")
+        if not (folder / "study.db").is_file():
+            raise UsageError(_("there is no study in the folder {folder}.").format(folder=folder))
+        return cls(Store.open(sqlite_url(folder), study=STUDY_NAME))
+
+    @property
+    def place(self) -> str:
+        """The URL of its database, without the password."""
+        return self._store.database.shown
+
+    @property
+    def lab(self) -> str:
+        """The name of the lab."""
+        return str(self._store.info["lab"])
+
+    @property
+    def dataset(self) -> str:
+        """The name or path of the data set."""
+        return str(self._store.info["dataset"])
+
+    @property
+    def fingerprint(self) -> str:
+        """The data set's fingerprint."""
+        return str(self._store.info["fingerprint"])
+
+    def runs(self, experiment: str) -> tuple[StoredRun, ...]:
+        """Return the runs of the experiment called `experiment`, by seed."""
+        for stored in self._store.experiments():
+            if stored.experiment.name == experiment:
+                return tuple(run for run in self._store.runs() if run.experiment == stored.experiment.id)
+        raise UsageError(_("the study has no experiment {name!r}.").format(name=experiment))
+
+    def weights(self, experiment: str, seed: int) -> Parameters:
+        """Return the final parameters of one run: a dict of `kernel` and `bias` for each layer."""
+        for run in self.runs(experiment):
+            if run.seed == seed:
+                return self._store.weights(run.id)
+        raise UsageError(_("the experiment {name} has no run with seed {seed}.").format(name=experiment, seed=seed))
+
+    def unfinished(self, wanted: Iterable[Task]) -> list[Task]:
+        """Return those of `wanted` that are neither complete nor diverged."""
+        return self._store.unfinished(wanted)
+
+    def run(
+        self,
+        wanted: Iterable[Task],
+        data: Dataset,
+        *,
+        workers: int | None = None,
+        on_event: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        """Do those of `wanted` that are unfinished; see `runner.run_tasks`."""
+        run_tasks(wanted, data, self._store, workers=workers, on_event=on_event)
+
+    def compare(self, *, seeds: int | None = None, only: Iterable[str] | None = None) -> Comparison:
+        """Return the experiments beside each other.
+
+        seeds: count those below it, and as pending those of them that are not there; all that are there unless said.
+        only: names of the experiments wanted; the baseline is always there.
+        """
+        family = self._family(seeds)
+        names = None if only is None else set(only)
+        return Comparison(rows(family, names, self._classes(family)), len(self._store.openings()))
+
+    def compare_pair(self, first: str, second: str, *, seeds: int | None = None) -> PairComparison:
+        """Return the experiment called `first` against the one called `second`.
+
+        seeds: count those below it; all that are there unless said.
+
+        Raises UsageError when the study has no experiment of that name, or both are one.
+        """
+        if first == second:
+            raise UsageError(_("two experiments are compared, but {name!r} was named twice.").format(name=first))
+        family = {runs.name: runs for runs in self._family(seeds)}
+        ours, theirs = self._named(first, family), self._named(second, family)
+        table = self.compare(seeds=seeds, only=(first, second))
+        return compare_pair(ours, theirs, (table[first], table[second]), self._classes([ours, theirs]))
+
+    def open_seal(self, models: Iterable[str], reason: str, *, data: Dataset | None = None) -> OpenedSeal:
+        """Test the experiments called `models` on the test split, once and for good, and return what was found.
+
+        Every run of them that has ended is tested. The opening is recorded in the study with time, user, models,
+        `reason` and results; it can be repeated, which is recorded too. What is trained afterwards is marked.
+
+        data: the study's data set; loaded from `self.dataset` unless given.
+
+        Raises UsageError for a name that the study does not have, an experiment without a complete run or an empty
+        reason, and DataError when the data are no longer those the study was made with.
+        """
+        finalists = self.check_finalists(models, reason)
+        return open_seal(self._store, finalists, data or load(self.dataset), reason)
+
+    def check_finalists(self, models: Iterable[str], reason: str) -> list[ExperimentRuns]:
+        """Return the runs that `open_seal` would test; raises UsageError where it would, but opens nothing."""
+        family = {runs.name: runs for runs in self._family(None)}
+        names = dict.fromkeys([models] if isinstance(models, str) else models)
+        finalists = [self._named(name, family) for name in names]
+        check_finalists(finalists, reason)
+        return finalists
+
+    def openings(self) -> tuple[Opening, ...]:
+        """Return the records of the test set's openings, the first one first."""
+        return self._store.openings()
+
+    def verify(self) -> list[str]:
+        """Read the whole study and return what is wrong with it, a sentence each; an empty list is right."""
+        return verify(self._store)
+
+    def export(self, folder: str | Path) -> None:
+        """Write the study into `folder` as CSV, JSON and safetensors; see `store.write_archive`."""
+        write_archive(self._store, Path(folder))
+
+    def merge(self, other: Study) -> Merged:
+        """Copy the runs of `other` that have ended into this study; nothing is overwritten; see `store.merge`."""
+        return merge(self._store, other._store)
+
+    def remove(self) -> None:
+        """Remove the study for good, and its file when nothing else is in it; StoreError while somebody runs it."""
+        remove(self._store)
+
+    def _family(self, seeds: int | None) -> list[ExperimentRuns]:
+        """Return every experiment that is declared with its runs, the baseline first."""
+        runs = {run.id: run for run in self._store.runs()}
+        count = seeds if seeds is not None else max((run.seed + 1 for run in runs.values()), default=0)
+        fingerprint = self.fingerprint
+        return [ExperimentRuns.find(stored, runs, range(count), fingerprint) for stored in self._store.experiments()]
+
+    def _classes(self, family: Iterable[ExperimentRuns]) -> int:
+        """Return the number of classes, read off a diverged run: only these are counted by it."""
+        for runs in family:
+            for run in runs.ended.values():
+                if run.state == "diverged":
+                    return self._store.weights(run.id)[-1]["kernel"].shape[1]
+        return 1
+
+    @staticmethod
+    def _named(name: str, family: dict[str, ExperimentRuns]) -> ExperimentRuns:
+        if name not in family:
+            sentence = _("the study has no experiment {name!r}.").format(name=name)
+            raise UsageError(sentence + did_you_mean(name, family))
+        return family[name]
+
+    def _repr_html_(self) -> str:
+        return self.compare()._repr_html_()
+
+    def __repr__(self) -> str:
+        return f"Study({self.lab} on {self.dataset})\n{self.compare()!r}"
+
+
+STUDY_NAME = "study"  # what a study is called in the database of its own folder
+
+
+class Lab(LabSpec):
+    """A lab that can run: `Lab.load("mnist-dnn").run(seeds=5)` gives a `Study`."""
+
+    def run(
+        self,
+        *,
+        seeds: int = 5,
+        only: Iterable[str] = (),
+        data: Dataset | None = None,
+        study: str | Path | None = None,
+        url: str | None = None,
+        workers: int | None = None,
+        on_event: Callable[[Event], None] = lambda event: None,
+    ) -> Study:
+        """Train every experiment with the seeds 0 to `seeds` - 1, those that the study lacks, and return the study.
+
+        only: patterns of names or groups, such as `width-*`; the baseline always runs.
+        data: the data set; loaded from `self.dataset` unless given.
+        study: its folder, `neurona-studies/<lab>` unless given; with `url`, its name in that database.
+        workers: runs at a time, as many as cores unless given.
+        on_event: called with each `runner.Event`, in this thread.
+        """
+        if seeds < 1:
+            raise UsageError(_("seeds must be at least 1, but is {seeds}.").format(seeds=seeds))
+        chosen = self.chosen(only)
+        data = data or load(self.dataset)
+        opened = self.open_study(data, study=study, url=url)
+        opened.run(tasks(chosen, seeds, data.fingerprint), data, workers=workers, on_event=on_event)
+        return opened
+
+    def open_study(self, data: Dataset, *, study: str | Path | None = None, url: str | None = None) -> Study:
+        """Return this lab's study on `data`, made if need be, with this lab's experiments declared in it."""
+        if url is None:
+            url, name = sqlite_url(Path(study or STUDIES / self.name)), STUDY_NAME
+        else:
+            name = str(study or self.name)
+        store = Store.open(url, study=name, lab=self.name, dataset=self.dataset, fingerprint=data.fingerprint)
+        classes = len(data.class_names)
+        store.declare([StoredExperiment(e, e.network.parameters(data.image_shape, classes)) for e in self.experiments])
+        return Study(store)
