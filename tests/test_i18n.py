@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from neurona import errors, i18n
+from neurona.cli.output import confirmed
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "neurona"
@@ -90,3 +92,26 @@ def test_spanish_where_a_person_reads(program) -> None:
     assert "¿Quiso decir --hidden?" in program("train", "--hiden", "3", lang="es").stderr
     assert "¿Quiso decir relu?" in program("train", "--activation", "relo", "--lang", "es").stderr
     assert "Parámetros" in program("train", "--epochs", "1", "--hidden", "", lang="es").stdout
+
+
+@pytest.mark.parametrize(
+    ("language", "answer", "expected"),
+    [
+        ("en", "y", True),
+        ("en", "yes", True),
+        ("en", "", False),
+        ("en", "s", False),
+        ("es", "s", True),
+        ("es", "Sí", True),
+        ("es", "si", True),
+        ("es", "y", True),
+        ("es", "n", False),
+    ],
+)
+def test_a_question_takes_the_readers_yes(
+    language: str, answer: str, expected: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    i18n.activate(language)
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer + "\n"))
+    assert confirmed("?") is expected
+    assert {"en": "[y/N]", "es": "[s/N]"}[language] in capsys.readouterr().err

@@ -8,9 +8,12 @@ import sys
 from functools import cache
 from typing import Any
 
+import typer
 from rich.console import Console
 
-__all__ = ["print_json", "progress", "result"]
+from neurona.i18n import _
+
+__all__ = ["confirmed", "print_json", "progress", "result"]
 
 
 @cache
@@ -23,6 +26,14 @@ def result() -> Console:
 def progress() -> Console:
     """Return the console for progress: stderr."""
     return Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 200)
+
+
+def confirmed(question: str) -> bool:
+    """Ask on stderr; return whether the answer is yes, in the language in force or in English. No is the default."""
+    hint, yes = _("y/N"), _("yes")
+    typer.echo(f"{question} [{hint}] ", nl=False, err=True)
+    answer = sys.stdin.readline().strip().lower()
+    return answer in {"y", "yes", yes[:1], yes, yes.replace("í", "i")}
 
 
 def print_json(document: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neurona.cli.output import print_json, progress, result
+from neurona.cli.output import confirmed, print_json, progress, result
 from neurona.cli.place import StudyDatabase, StudyPlace, opened
 from neurona.errors import UsageError
 from neurona.i18n import _, ngettext
@@ -66,7 +66,7 @@ def _confirmed(study: Study, experiments: list[str]) -> bool:
         markup=False,
     )
     question = _("Open the test set for {experiments}?").format(experiments=", ".join(experiments))
-    return typer.confirm(question, err=True)
+    return confirmed(question)
 
 
 def _print(seal: OpenedSeal) -> None:

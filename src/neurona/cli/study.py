@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurona.cli.output import print_json, progress, result
+from neurona.cli.output import confirmed, print_json, progress, result
 from neurona.cli.place import StudyDatabase, opened
 from neurona.errors import StoreError, UsageError
 from neurona.i18n import _, ngettext
@@ -183,7 +183,7 @@ def remove(
             "Remove the study {study}, with {count} runs, for good?",
             kept,
         )
-        if not typer.confirm(sentence.format(study=study, count=kept), err=True):
+        if not confirmed(sentence.format(study=study, count=kept)):
             progress().print(_("Nothing was removed."))
             raise typer.Exit(1)
     found.remove()
