@@ -88,7 +88,16 @@ def command(options: argparse.Namespace, study: Path | str, database: str | None
     if options.checkpoint_every is not None:
         setting = f"_CHECKPOINT_SECONDS, runner._CHECKPOINT_SHARE = {options.checkpoint_every}, 0"
         program = f"from neurona import runner; runner.{setting}; {program}"
-    words = ["lab", options.lab, "--seeds", str(options.seeds), "--epochs", str(options.epochs), "--json"]
+    words = [
+        "lab",
+        options.lab,
+        "--seeds",
+        str(options.seeds),
+        "--epochs",
+        str(options.epochs),
+        "--json",
+        "--no-report",
+    ]
     for pattern in options.only:
         words += ["--only", pattern]
     words += ["--study", str(study)] + (["--db", database] if database else [])

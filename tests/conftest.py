@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+import chromium
 import postgresql
 
 os.environ["KERAS_BACKEND"] = "jax"
@@ -85,6 +86,39 @@ def server(postgresql_server: postgresql.Server) -> Iterator[postgresql.Server]:
     sa.event.remove(sa.Pool, "connect", remember)
     for connection in connections:
         connection.close()  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[chromium.Chromium]:
+    """A Chromium without a window."""
+    found = chromium.binaries()
+    if found is None:
+        pytest.skip(chromium.ABSENT)
+    opened = chromium.Chromium(*found)
+    yield opened
+    opened.quit()
+
+
+@pytest.fixture(scope="session")
+def small_lab() -> neurona.Lab:
+    """A lab of three experiments in two groups, trained in seconds."""
+
+    def experiment(name: str, group: str, hidden: tuple[int, ...], **training: object) -> neurona.Experiment:
+        recipe = neurona.Training(epochs=3, **training)
+        return neurona.Experiment(name=name, group=group, network=neurona.Network(hidden=hidden), training=recipe)
+
+    experiments = (
+        experiment("baseline", "baseline", (16, 12)),
+        experiment("wide", "width", (40, 40)),
+        experiment("slow", "learning-rate", (16, 12), optimizer={"name": "sgd", "learning_rate": 0.0001}),
+    )
+    return neurona.Lab(name="small", dataset="mnist", experiments=experiments)
+
+
+@pytest.fixture(scope="session")
+def small_study(small_lab: neurona.Lab, small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> neurona.Study:
+    """The study of `small_lab` on `small` with three seeds."""
+    return small_lab.run(seeds=3, data=small, study=tmp_path_factory.mktemp("study") / "small")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -85,7 +85,7 @@ def test_lab_table_and_json(program, own_lab: Path, tmp_path: Path) -> None:
     assert "hidden=30" in done.stdout
     assert "±" in done.stdout
     assert (tmp_path / "neurona-studies" / "mine" / "study.db").is_file()
-    again = program("lab", "lab.toml", "--seeds", "3", "--json")
+    again = program("lab", "lab.toml", "--no-report", "--seeds", "3", "--json")
     assert again.returncode == 0
     assert again.stderr == ""  # nothing was left to do
     document = json.loads(again.stdout)
@@ -115,7 +115,7 @@ def test_lab_verdicts_and_exports(program, own_lab: Path, tmp_path: Path) -> Non
     assert refused.returncode == 2
     assert "table.xlsx" in refused.stderr
     assert not (tmp_path / "neurona-studies").exists()
-    done = program("lab", "lab.toml", "--seeds", "3", "--export", "table.csv")
+    done = program("lab", "lab.toml", "--no-report", "--seeds", "3", "--export", "table.csv")
     assert done.returncode == 0, done.stderr
     line = next(line for line in done.stdout.splitlines() if line.strip().startswith("slow"))
     assert "worse" in line
@@ -147,9 +147,21 @@ def test_which_study_is_meant(program, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("own_lab")
 def test_killed_at_random_moments_the_table_is_the_same(program, database: str, tmp_path: Path) -> None:
-    whole = json.loads(program("lab", "lab.toml", "--seeds", "4", "--json", "--study", "whole").stdout)
+    whole = json.loads(program("lab", "lab.toml", "--no-report", "--seeds", "4", "--json", "--study", "whole").stdout)
     moments = random.Random(1)
-    command = [sys.executable, "-m", "neurona", "lab", "lab.toml", "--seeds", "4", "--json", "--study", "killed"]
+    command = [
+        sys.executable,
+        "-m",
+        "neurona",
+        "lab",
+        "lab.toml",
+        "--no-report",
+        "--seeds",
+        "4",
+        "--json",
+        "--study",
+        "killed",
+    ]
     command += ["--db", database]
     for _attempt in range(4):
         with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
@@ -162,7 +174,7 @@ def test_killed_at_random_moments_the_table_is_the_same(program, database: str, 
 
 
 def test_two_processes_share_a_study(own_lab: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "neurona", "lab", "lab.toml", "--seeds", "6", "--json"]
+    command = [sys.executable, "-m", "neurona", "lab", "lab.toml", "--no-report", "--seeds", "6", "--json"]
     both = [
         subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _process in range(2)
@@ -176,7 +188,7 @@ def test_two_processes_share_a_study(own_lab: Path, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_says_what_is_kept(own_lab: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "neurona", "lab", "lab.toml", "--seeds", "200"]
+    command = [sys.executable, "-m", "neurona", "lab", "lab.toml", "--no-report", "--seeds", "200"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert "[1/600]" in process.stderr.readline()

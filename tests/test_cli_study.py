@@ -76,7 +76,7 @@ def test_list(folder: Path, said: Said) -> None:
     broken, mine = parsed(said("list", "--json"))
     assert "not a database" in broken["problem"]
     assert (mine["study"], mine["lab"], mine["dataset"], mine["experiments"]) == (str(folder), "mine", "mnist", 2)
-    assert mine["runs"] == {"complete": 4, "diverged": 0, "failed": 0, "running": 0, "pending": 0}
+    assert mine["runs"] == {"complete": 4, "diverged": 0, "failed": 0, "running": 0, "paused": 0, "pending": 0}
     assert mine["size"] > 2 * 4 * (784 * 8 + 784 * 16)
     code, out, err = said("list")
     assert code == 0
@@ -128,7 +128,7 @@ DAMAGE = {
     "an epoch that is not there": ("DELETE FROM epochs WHERE epoch = 2", "has 1 epochs and should have 2"),
     "no epochs": ("DELETE FROM epochs", "it has no epochs"),
     "another seed": ("UPDATE runs SET seed = seed + 7", "its id is not that of"),
-    "rows that belong to nothing": ("DELETE FROM studies WHERE id > 1", ""),
+    "rows that belong to nothing": ("DELETE FROM neurona_studies WHERE id > 1", ""),
     "an opening that was not recorded": ("UPDATE runs SET openings = 1", "but only 0 are recorded"),
 }
 
@@ -207,7 +207,7 @@ def test_merge_of_other_data_is_refused(folder: Path, ready: bytes, said: Said) 
     other = Path("other")
     other.mkdir()
     (other / "study.db").write_bytes(ready)
-    change(other, "UPDATE studies SET fingerprint = 'another'")
+    change(other, "UPDATE neurona_studies SET fingerprint = 'another'")
     code, _out, err = said("merge", str(folder), "other")
     assert code == 2
     assert "different data" in err

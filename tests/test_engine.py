@@ -3,13 +3,14 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 
 from neurona import engine
 from neurona.data import Dataset
-from neurona.run import Run
-from neurona.specs import Network, Optimizer, Training
+from neurona.run import Run, best_epoch
+from neurona.specs import EarlyStopping, Network, Optimizer, Training
 
 NETWORK = Network(hidden=(20, 10), dropout=0.1)
 TRAINING = Training(batch_size=64, epochs=2)
@@ -59,11 +60,11 @@ def test_numbers_do_not_compile(small: Dataset) -> None:
 
 
 def test_experiments_with_one_seed_see_the_images_in_one_order(small: Dataset) -> None:
-    first, second = (engine._order(5, epoch, 1050) for epoch in (1, 2))
+    first, second = (engine.streams.order(5, epoch, 1050) for epoch in (1, 2))
     assert sorted(first) == list(range(1050))
     assert not np.array_equal(first, second)
-    assert np.array_equal(first, engine._order(5, 1, 1050))
-    assert not np.array_equal(first, engine._order(6, 1, 1050))
+    assert np.array_equal(first, engine.streams.order(5, 1, 1050))
+    assert not np.array_equal(first, engine.streams.order(6, 1, 1050))
 
 
 def test_dropout_is_off_in_validation_and_keeps_the_mean(small: Dataset) -> None:
@@ -129,3 +130,79 @@ def test_it_learns_the_course_baseline(mnist: Dataset) -> None:
     assert set(run.history) == {"loss", "accuracy", "val_loss", "val_accuracy", "seconds"}
     assert "val_accuracy" in repr(run.history)
     assert "<table>" in run._repr_html_()
+
+
+def _jobs(small: Dataset, **changes: object) -> list[engine.Job]:
+    """Five runs of one shape: other seeds, learning rates, dropout rates, and one that diverges."""
+    rates = (0.001, 0.01, 0.003, 0.001, 1000.0)
+    return [
+        engine.Job(
+            NETWORK.replace(activation="linear", dropout=0.1 + seed / 10),
+            TRAINING.replace(optimizer=Optimizer(name="sgd", learning_rate=rate, momentum=0.5), **changes),
+            seed,
+        )
+        for seed, rate in enumerate(rates)
+    ]
+
+
+def test_runs_side_by_side_are_the_runs_alone(small: Dataset) -> None:
+    jobs = _jobs(small)
+    before = engine.compilations()
+    together = engine.train_together(jobs, small)
+    assert engine.compilations() == before + 1
+    for job, run in zip(jobs, together, strict=True):
+        alone = engine.train(job.network, job.training, small, seed=job.seed)
+        assert run.id == alone.id
+        assert run.state == alone.state
+        for key in ("loss", "val_loss"):
+            np.testing.assert_allclose(run.history[key], alone.history[key], rtol=1e-4)
+        for mine, its in zip(jax.tree.leaves(run.parameters), jax.tree.leaves(alone.parameters), strict=True):
+            assert mine.shape == its.shape
+            if run.state == "complete":
+                np.testing.assert_allclose(mine, its, atol=1e-4)
+    assert [run.state for run in together] == ["complete"] * 4 + ["diverged"]
+
+
+def test_a_run_that_stops_early_keeps_its_best_weights_while_others_go_on(small: Dataset) -> None:
+    rule = EarlyStopping(monitor="val_loss", patience=1, restore_best_weights=True)
+    jobs = [*_jobs(small, epochs=6, early_stopping=rule)[:3]]
+    jobs = [replace(job, network=NETWORK.replace(dropout=0.5)) for job in jobs]
+    ended: list[Run] = []
+    together = engine.train_together([replace(job, on_end=ended.append) for job in jobs], small)
+    assert {run.id for run in ended} == {run.id for run in together}
+    for job, run in zip(jobs, together, strict=True):
+        alone = engine.train(job.network, job.training, small, seed=job.seed)
+        assert len(run.history.epochs) == len(alone.history.epochs)
+        kept = best_epoch(rule, run.history.epochs)
+        loss, accuracy = engine.evaluate(run.network, run.parameters, small.validation)
+        assert loss == pytest.approx(run.history["val_loss"][kept - 1], rel=1e-5)
+        assert accuracy == pytest.approx(run.history["val_accuracy"][kept - 1])
+
+
+def test_a_group_resumes_from_checkpoints_of_different_epochs(small: Dataset) -> None:
+    jobs = _jobs(small, epochs=4)[:2]
+    checkpoints: dict[int, list[engine.Checkpoint]] = {0: [], 1: []}
+    asked = [replace(job, on_checkpoint=lambda make, seed=job.seed: checkpoints[seed].append(make())) for job in jobs]
+    whole = engine.train_together(asked, small)
+    resumed = engine.train_together(
+        [replace(jobs[0], resume=checkpoints[0][0]), replace(jobs[1], resume=checkpoints[1][2])], small
+    )
+    for one, other in zip(whole, resumed, strict=True):
+        assert one.history["loss"] == other.history["loss"]
+        assert jax.tree.all(jax.tree.map(np.array_equal, one.parameters, other.parameters))
+
+
+def test_what_has_no_common_shape_does_not_train_together(small: Dataset) -> None:
+    wide = engine.Job(NETWORK.replace(hidden=(21, 10)), TRAINING, 0)
+    with pytest.raises(ValueError, match="one shape"):
+        engine.train_together([engine.Job(NETWORK, TRAINING, 0), wide], small)
+    with pytest.raises(ValueError, match="one shape"):
+        engine.train_together([], small)
+
+
+def test_a_group_that_is_stopped_has_told_what_had_ended(small: Dataset) -> None:
+    ended: list[Run] = []
+    jobs = [replace(job, on_end=ended.append) for job in _jobs(small)]
+    with pytest.raises(engine.Interrupted):
+        engine.train_together(jobs, small, stop=lambda: True)
+    assert [run.state for run in ended] == ["diverged"]  # in its first epoch

@@ -7,15 +7,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_oracle import check, compile_schedule
+from keras_oracle import check
 from neurona import engine, optimizers
 from neurona.data import Dataset
 from neurona.errors import SpecError
+from neurona.keras import schedules as schedules_of_keras
 from neurona.lab import LabSpec, differences
 from neurona.optimizers import rules, schedules
 from neurona.specs import OPTIMIZERS, SCHEDULES, Experiment, Network, Optimizer, Schedule, Training
@@ -132,9 +134,24 @@ def test_muon_leaves_a_softmax_regression_to_adam(small: Dataset) -> None:
 @pytest.mark.parametrize("schedule", SCHEDULED.values(), ids=SCHEDULED)
 def test_rates_are_keras_rates(schedule: Schedule, steps: int) -> None:
     ours = rates(schedule, steps)
-    keras = compile_schedule(schedule, 0.05, steps)
-    theirs = jax.vmap(lambda step: jnp.asarray(keras(step)))(jnp.arange(steps, dtype=jnp.int32))
+    theirs = keras_rates(schedules_of_keras.make(schedule, 0.05, steps), steps)
     np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("steps", [10, 1000])
+@pytest.mark.parametrize("schedule", SCHEDULED.values(), ids=SCHEDULED)
+def test_schedules_come_back_from_keras(schedule: Schedule, steps: int) -> None:
+    """What is read from Keras' schedule has its rates, and so has what Keras makes of that in turn."""
+    there = schedules_of_keras.make(schedule, 0.05, steps)
+    rate, declared = schedules_of_keras.read(keras.saving.serialize_keras_object(there), steps)
+    again = schedules_of_keras.make(Schedule(**declared), rate, steps)
+    expected = keras_rates(there, steps)
+    np.testing.assert_allclose(rates(Schedule(**declared), steps, rate), expected, rtol=2e-6, atol=1e-8)
+    np.testing.assert_allclose(keras_rates(again, steps), expected, rtol=2e-6, atol=1e-8)
+
+
+def keras_rates(schedule: Any, steps: int) -> np.ndarray:
+    return np.asarray(jax.vmap(lambda step: jnp.asarray(schedule(step)))(jnp.arange(steps, dtype=jnp.int32)))
 
 
 def rates(schedule: Schedule, steps: int, learning_rate: float = 0.05) -> np.ndarray:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from neurona import runner
 from neurona.data import Dataset
+from neurona.engine import Job, train_together
+from neurona.run import Run
 from neurona.runner import EpochEnded, Event, RunEnded, RunFailed, RunStarted
 from neurona.specs import Experiment, Network, Training
 from neurona.study import Lab, Study
@@ -135,3 +139,36 @@ def test_a_study_opens_again_and_gives_its_weights(whole: Study, small: Dataset,
         study.runs("nope")
     with pytest.raises(ValueError, match="no study"):
         Study.open(tmp_path / "nowhere")
+
+
+def test_runs_of_one_shape_train_side_by_side_where_there_is_room(
+    whole: Study, small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups: list[list[str]] = []
+
+    def noted(jobs: Sequence[Job], *arguments: Any, **keywords: Any) -> tuple[Run, ...]:
+        groups.append([f"{len(job.network.hidden)}x{job.network.hidden[0]}" for job in jobs])
+        return train_together(jobs, *arguments, **keywords)
+
+    monkeypatch.setattr(runner, "room", lambda *_: 2)
+    monkeypatch.setattr(runner, "train_together", noted)
+    study = LAB.run(seeds=3, data=small, study=tmp_path / "side-by-side")
+    assert sorted(groups) == [["1x10", "1x10"], ["1x30", "1x30"], ["5x50", "5x50"]]  # and one of each alone
+    assert [row[:3] for row in table(study)] == [row[:3] for row in table(whole)]
+    for name in ("baseline", "wide"):
+        for one, other in zip(study.runs(name), whole.runs(name), strict=True):
+            assert (one.id, one.state) == (other.id, other.state)
+            assert [e.loss for e in one.epochs] == pytest.approx([e.loss for e in other.epochs], rel=1e-4)
+    assert study.verify() == []
+
+
+def test_a_group_that_fails_trains_one_by_one(
+    whole: Study, small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_memory(*_: Any, **__: Any) -> tuple[Run, ...]:
+        raise RuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+    monkeypatch.setattr(runner, "room", lambda *_: 4)
+    monkeypatch.setattr(runner, "train_together", out_of_memory)
+    study = LAB.run(seeds=3, data=small, study=tmp_path / "failing")
+    assert table(study) == table(whole)

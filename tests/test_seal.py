@@ -202,7 +202,10 @@ EDITS = {
     "the first is gone": ("DELETE FROM openings WHERE number = 1", "number 2 is next"),
     "the last is gone": ("DELETE FROM openings WHERE number = 2", "newest opening is not the one that was written"),
     "all are gone": ("DELETE FROM openings", "newest opening is not the one that was written"),
-    "never opened": ("UPDATE studies SET newest_opening = NULL", "newest opening is not the one that was written"),
+    "never opened": (
+        "UPDATE neurona_studies SET newest_opening = NULL",
+        "newest opening is not the one that was written",
+    ),
     "a marked run": ("UPDATE runs SET openings = 3", "a run ended after 3 openings .* only 2 are recorded"),
     "other weights": (
         "UPDATE weights SET sha256 = 'another'",

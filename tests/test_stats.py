@@ -382,6 +382,22 @@ def test_a_diverged_seed_counts_as_what_it_is():
     assert [comparison.diverged for comparison in compared.values()] == [1, 5, 5]
 
 
+def test_pairs_of_their_own_are_corrected_together():
+    """Each pair is SciPy's paired t test, and the correction is statsmodels' over them."""
+    family = {"a": runs(ACCURACIES), "b": runs(OTHERS), "c": runs(OTHERS + 0.01), "d": runs(OTHERS[::-1] + 0.008)}
+    wanted = {"first": ("b", "a"), "second": ("d", "c"), "third": ("c", "a")}
+    compared = stats.compare_pairs(family, wanted)
+    assert list(compared) == list(wanted)
+    theirs = [
+        float(scipy.stats.ttest_rel(*([*family[name].values()] for name in names)).pvalue) for names in wanted.values()
+    ]
+    assert [found.difference.p_value for found in compared.values()] == pytest.approx(theirs)
+    adjusted = multipletests(theirs, method="holm")[1]
+    assert [found.adjusted_p for found in compared.values()] == pytest.approx(adjusted)
+    shared = stats.compare_pairs(family, {name: (name, "a") for name in "bcd"})
+    assert shared == stats.compare_to_baseline(family, "a")
+
+
 def test_a_baseline_that_diverges_is_beaten():
     family = {"baseline": runs([math.nan] * 5), "steady": runs(OTHERS)}
     steady = stats.compare_to_baseline(family, "baseline", diverged_score=0.1)["steady"]
@@ -457,6 +473,7 @@ def test_the_public_names():
             "Verdict",
             "VerdictWord",
             "bootstrap_interval",
+            "compare_pairs",
             "compare_to_baseline",
             "holm",
             "mcnemar_exact",

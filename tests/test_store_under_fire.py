@@ -15,7 +15,7 @@ import sqlalchemy as sa
 import postgresql
 from neurona import runner
 from neurona.data import Dataset
-from neurona.engine import train
+from neurona.engines import train
 from neurona.errors import StoreError
 from neurona.runner import EpochEnded, Event, RunEnded, RunStarted, tasks
 from neurona.specs import Experiment, Network, Training
@@ -191,7 +191,7 @@ def test_a_study_that_is_removed_while_a_lab_runs(database: str, task: Task) -> 
     store = open_store(database)
     store.claim(task, Owner.this_process())
     with store.database.writing() as connection:
-        connection.execute(sa.text("DELETE FROM studies"))
+        connection.execute(sa.text("DELETE FROM neurona_studies"))
     with pytest.raises(StoreError, match="was removed"):
         store.finish(finished(task))
 

@@ -13,11 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from neurona import engine, network, objective
+from neurona import engine, from_keras, network, objective, to_keras
 from neurona.activations import ACTIVATIONS as ACTIVATION_FUNCTIONS
 from neurona.data import Dataset
 from neurona.errors import SpecError, UsageError
-from neurona.export import from_keras, to_keras
 from neurona.initializers import INITIALIZERS as INITIALIZER_FUNCTIONS
 from neurona.run import Parameters, kept_epoch
 from neurona.specs import ACTIVATIONS, INITIALIZERS, NORMALIZATIONS, EarlyStopping, Network, Optimizer, Training
@@ -29,7 +28,7 @@ def in_our_order(data: Dataset, training: Training) -> Iterator[tuple[np.ndarray
     """Yield the training batches, with a weight for each image, in the order in which the engine sees them."""
     weights = objective.class_weights(training, data.train.labels, 10)
     for epoch in range(1, training.epochs + 1):
-        order = engine._order(3, epoch, len(data.train))
+        order = engine.streams.order(3, epoch, len(data.train))
         for start in range(0, len(order), training.batch_size):
             chosen = order[start : start + training.batch_size]
             labels = data.train.labels[chosen]
@@ -40,32 +39,8 @@ def steps(data: Dataset, training: Training) -> int:
     return math.ceil(len(data.train) / training.batch_size)
 
 
-def keras_loss(training: Training) -> Any:
-    """Cross-entropy written with Keras' own parts, from the definitions of smoothing and penalty."""
-    if not (training.label_smoothing or training.confidence_penalty):
-        return "sparse_categorical_crossentropy"
-    smoothed = keras.losses.CategoricalCrossentropy(label_smoothing=training.label_smoothing, reduction=None)
-
-    def loss(true: Any, predicted: Any) -> Any:
-        target = keras.ops.one_hot(keras.ops.cast(keras.ops.reshape(true, (-1,)), "int32"), 10)
-        entropy = -keras.ops.sum(predicted * keras.ops.log(predicted), axis=-1)
-        return smoothed(target, predicted) - training.confidence_penalty * entropy
-
-    return loss
-
-
 def keras_twin(spec: Network, training: Training, initial: Parameters) -> Any:
-    model = to_keras(spec, initial, image_shape=(28, 28))
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Dense):
-            if training.l1 or training.l2:
-                layer.kernel.regularizer = keras.regularizers.L1L2(training.l1, training.l2)
-            if training.max_norm:
-                layer.kernel.constraint = keras.constraints.MaxNorm(training.max_norm)
-    kind = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[training.optimizer.name]
-    ema = {} if training.ema_momentum is None else {"use_ema": True, "ema_momentum": training.ema_momentum}
-    model.compile(kind(**training.optimizer.settings, **ema), keras_loss(training), metrics=["accuracy"])
-    return model
+    return to_keras(spec, initial, image_shape=(28, 28), training=training)
 
 
 def weights_by_layer(parameters: Parameters) -> list[np.ndarray]:
@@ -75,7 +50,7 @@ def weights_by_layer(parameters: Parameters) -> list[np.ndarray]:
 
 def check(spec: Network, training: Training, data: Dataset, *, tolerance: float = 1e-4) -> None:
     """Train both, three epochs unless said, and compare history and weights."""
-    initial = network.init(spec, pixels=784, classes=10, seed=engine._sequence(3, engine.Stream.WEIGHTS))
+    initial = network.init(spec, pixels=784, classes=10, seed=engine.streams.sequence(3, engine.Stream.WEIGHTS))
     model = keras_twin(spec, training, initial)
     with jax.numpy_rank_promotion("raise"):
         run = engine.train(spec, training, data, seed=3)
@@ -134,12 +109,14 @@ def test_training_with_each_activation(name: str, small: Dataset) -> None:
 def test_initializer_has_keras_distribution(name: str) -> None:
     spec = Network(hidden=(300,), initializer=name)
     ours = np.asarray(network.init(spec, pixels=400, classes=10, seed=np.random.SeedSequence(1))[0]["kernel"])
+    keras.utils.set_random_seed(0)
     theirs = np.asarray(keras.initializers.get(name)((400, 300)))
     assert ours.shape == theirs.shape
     assert ours.dtype == np.float32
     assert ours.mean() == pytest.approx(theirs.mean(), abs=2e-3)
     assert ours.std() == pytest.approx(theirs.std(), rel=0.01)
-    assert np.abs(ours).max() == pytest.approx(np.abs(theirs).max(), rel=0.1)
+    bounded = name != "orthogonal"  # of numbers without bound, the largest of 120,000 differs by a tenth as a rule
+    assert np.abs(ours).max() == pytest.approx(np.abs(theirs).max(), rel=0.1 if bounded else 0.3)
     again = network.init(spec, pixels=400, classes=10, seed=np.random.SeedSequence(1))[0]["kernel"]
     assert np.array_equal(ours, again)
 
@@ -267,7 +244,7 @@ STOPPINGS = {
 @pytest.mark.parametrize("rule", STOPPINGS.values(), ids=STOPPINGS)
 def test_early_stopping_stops_where_keras_does(rule: EarlyStopping, small: Dataset) -> None:
     spec, training = Network(hidden=(30,)), Training(optimizer=Optimizer(learning_rate=0.03), epochs=12)
-    initial = network.init(spec, pixels=784, classes=10, seed=engine._sequence(3, engine.Stream.WEIGHTS))
+    initial = network.init(spec, pixels=784, classes=10, seed=engine.streams.sequence(3, engine.Stream.WEIGHTS))
     model = keras_twin(spec, training, initial)
     callback = keras.callbacks.EarlyStopping(**rule.model_dump(), mode="auto")
     fitted = model.fit(

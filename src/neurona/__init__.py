@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 # Public name -> module that defines it. Names are imported on first use: `import neurona` loads none of JAX, SciPy
 # or SQLAlchemy.
 _EXPORTS = {
+    "Augmentation": "specs",
     "Dataset": "data",
     "EarlyStopping": "specs",
     "Experiment": "specs",
@@ -18,15 +19,18 @@ _EXPORTS = {
     "Optimizer": "specs",
     "Run": "run",
     "Schedule": "specs",
+    "Search": "search",
     "Study": "study",
     "Training": "specs",
-    "from_keras": "export",
+    "from_keras": "keras.reading",
     "load": "data",
-    "to_keras": "export",
-    "train": "engine",
+    "to_keras": "keras.model",
+    "train": "engines",
+    "write_report": "report",
 }
 
 __all__ = [
+    "Augmentation",
     "Dataset",
     "EarlyStopping",
     "Experiment",
@@ -36,6 +40,7 @@ __all__ = [
     "Optimizer",
     "Run",
     "Schedule",
+    "Search",
     "Study",
     "Training",
     "__version__",
@@ -43,16 +48,20 @@ __all__ = [
     "load",
     "to_keras",
     "train",
+    "write_report",
 ]
 
 if TYPE_CHECKING:
     from neurona.data import Dataset as Dataset
     from neurona.data import load as load
-    from neurona.engine import train as train
+    from neurona.engines import train as train
     from neurona.errors import NeuronaError as NeuronaError
-    from neurona.export import from_keras as from_keras
-    from neurona.export import to_keras as to_keras
+    from neurona.keras.model import to_keras as to_keras
+    from neurona.keras.reading import from_keras as from_keras
+    from neurona.report import write_report as write_report
     from neurona.run import Run as Run
+    from neurona.search import Search as Search
+    from neurona.specs import Augmentation as Augmentation
     from neurona.specs import EarlyStopping as EarlyStopping
     from neurona.specs import Experiment as Experiment
     from neurona.specs import Network as Network

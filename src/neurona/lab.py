@@ -14,11 +14,13 @@ from pydantic import Field
 
 from neurona.errors import Problem, SpecError, UsageError
 from neurona.i18n import _
-from neurona.specs import Experiment, Spec, did_you_mean, unknown_key
+from neurona.space import SearchSpec, Space, merged
+from neurona.specs import ENGINES, NEURONA, Experiment, Spec, did_you_mean, unknown_key
 
-__all__ = ["BASELINE", "LabSpec", "built_in_labs", "differences"]
+__all__ = ["AT", "BASELINE", "LabSpec", "built_in_labs", "differences"]
 
 BASELINE = "baseline"
+AT = "@"  # between the name of an experiment and that of the engine that does it too
 _LARGEST_FILE = 1_000_000  # bytes; the course's lab has 2,700
 _MOST_EXPERIMENTS = 1_000
 
@@ -27,11 +29,13 @@ class LabSpec(Spec):
     """A list of experiments on one data set. The first is the baseline, and is called `baseline`.
 
     dataset: a name that `neurona data list` shows, or a path; in a file, a path relative to the file's folder.
+    search: what a search varies; None where the lab does not say.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]
     dataset: Annotated[str, Field(min_length=1, max_length=4096)]
     experiments: tuple[Experiment, ...]
+    search: SearchSpec | None = None
 
     @property
     def baseline(self) -> Experiment:
@@ -56,7 +60,7 @@ class LabSpec(Spec):
 
     @classmethod
     def _parse(cls, document: dict[str, Any], folder: Path | None) -> Self:
-        _check_keys(document, ("lab", "baseline", "experiment"), ())
+        _check_keys(document, ("lab", "baseline", "experiment", "search"), ())
         head = _table(document, "lab")
         _check_keys(head, ("name", "dataset"), ("lab",))
         missing = [Problem(("lab", key), _("is required.")) for key in ("name", "dataset") if key not in head]
@@ -71,13 +75,13 @@ class LabSpec(Spec):
         if missing:
             raise SpecError(missing)
         baseline = _table(document, "baseline")
-        _check_keys(baseline, ("network", "training", "notebook_val_accuracy"), ("baseline",))
+        _check_keys(baseline, ("network", "training", "engine", "notebook_val_accuracy"), ("baseline",))
         problems: list[Problem] = []
         experiments = [_experiment(baseline | {"name": BASELINE, "group": BASELINE}, ("baseline",), problems)]
         for number, item in enumerate(declared, 1):
             where = ("experiment", str(item.get("name", number)))
-            shared = {key: value for key, value in baseline.items() if key in ("network", "training")}
-            experiments.append(_experiment(_merged(shared, item), where, problems))
+            shared = {key: value for key, value in baseline.items() if key in ("network", "training", "engine")}
+            experiments.append(_experiment(merged(shared, item), where, problems))
         names = Counter(str(item.get("name")) for item in [{"name": BASELINE}, *declared] if "name" in item)
         for name, count in names.items():
             if count > 1:
@@ -88,10 +92,13 @@ class LabSpec(Spec):
         dataset = head["dataset"]
         if folder is not None and isinstance(dataset, str) and dataset and (folder / dataset).exists():
             dataset = str(folder / dataset)
-        return cls(name=head["name"], dataset=dataset, experiments=tuple(e for e in experiments if e is not None))
+        lab = cls(name=head["name"], dataset=dataset, experiments=tuple(e for e in experiments if e is not None))
+        return lab.replace(search=_search(document, lab)) if "search" in document else lab
 
     def chosen(self, patterns: Iterable[str] = ()) -> tuple[Experiment, ...]:
         """Return the baseline and the experiments whose name or group fits one of the glob `patterns`; all for none.
+
+        What fits `NAME` takes `NAME@ENGINE` too.
 
         Raises UsageError for a pattern that nothing fits.
         """
@@ -102,6 +109,43 @@ class LabSpec(Spec):
                 raise UsageError(sentence + did_you_mean(pattern, [e.name for e in self.experiments]))
         chosen = [e for e in self.experiments[1:] if not patterns or any(_fits(e, pattern) for pattern in patterns)]
         return (self.baseline, *chosen)
+
+    def with_engine(self, engine: str, only: Iterable[str] = ()) -> Self:
+        """Return the lab with every experiment on `engine` too, called `NAME@ENGINE`, after the one it repeats.
+
+        An experiment that the lab has on that engine already is not repeated.
+
+        only: repeat those alone whose name or group fits one of these glob patterns.
+
+        Raises SpecError with experiment and key for what the engine cannot do.
+        """
+        if engine not in ENGINES:
+            sentence = _("there is no engine {name!r}.").format(name=engine)
+            raise UsageError(sentence + did_you_mean(engine, ENGINES))
+        patterns = list(only)
+        there, names = {e.id for e in self.experiments}, {e.name for e in self.experiments}
+        found: list[Experiment] = []
+        problems: list[Problem] = []
+        for experiment in self.experiments:
+            found.append(experiment)
+            if patterns and not any(_fits(experiment, pattern, engine) for pattern in patterns):
+                continue
+            where = ("experiment", experiment.name)
+            again = _experiment(
+                {key: getattr(experiment, key) for key in experiment.model_fields_set}
+                | {"name": experiment.name + AT + engine, "engine": engine},
+                where,
+                problems,
+            )
+            if again is None or again.id in there:
+                continue
+            if again.name in names:
+                sentence = _("it cannot be repeated with {engine}: another experiment is called {name!r}.")
+                problems.append(Problem(where, sentence.format(engine=engine, name=again.name)))
+            found.append(again)
+        if problems:
+            raise SpecError(problems)
+        return self.replace(experiments=tuple(found))
 
     def with_epochs(self, epochs: int) -> Self:
         """Return the lab with every experiment trained for `epochs`."""
@@ -119,7 +163,8 @@ def built_in_labs() -> tuple[str, ...]:
 def differences(experiment: Experiment, baseline: Experiment) -> dict[str, Any]:
     """Return the fields of `experiment` that differ from `baseline`'s, name -> value; `optimizer` is its name.
 
-    An optimizer of another kind shows its learning rate, and what is not Keras' default.
+    An optimizer of another kind shows its learning rate, and what is not Keras' default. `engine` is always there where
+    either is not Neurona's.
     """
     ours, theirs = _fields(experiment), _fields(baseline)
     if ours["optimizer"] != theirs["optimizer"]:
@@ -129,7 +174,9 @@ def differences(experiment: Experiment, baseline: Experiment) -> dict[str, Any]:
         settings = set(experiment.training.optimizer.settings)
         ours = {key: value for key, value in ours.items() if key not in settings} | shown
         theirs = {key: value for key, value in theirs.items() if key not in settings}
-    return {key: value for key, value in ours.items() if key not in theirs or value != theirs[key]}
+    found = {key: value for key, value in ours.items() if key not in theirs or value != theirs[key]}
+    shown_engine = experiment.engine != NEURONA or baseline.engine != NEURONA
+    return ({"engine": experiment.engine} if shown_engine else {}) | found
 
 
 def _fields(experiment: Experiment) -> dict[str, Any]:
@@ -144,8 +191,11 @@ def _fields(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _fits(experiment: Experiment, pattern: str) -> bool:
-    return fnmatch.fnmatchcase(experiment.name, pattern) or fnmatch.fnmatchcase(experiment.group, pattern)
+def _fits(experiment: Experiment, pattern: str, engine: str = "") -> bool:
+    """Whether `pattern` fits name or group, or the name with or without `engine` or the experiment's own after it."""
+    plain = experiment.name.removesuffix(AT + experiment.engine)
+    texts = {experiment.name, plain, plain + AT + engine, experiment.group}
+    return any(fnmatch.fnmatchcase(text, pattern) for text in texts)
 
 
 def _read(name_or_path: str | Path) -> tuple[str, str, Path | None]:
@@ -181,26 +231,29 @@ def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], where: tuple[s
         raise SpecError(problems)
 
 
+def _search(document: Mapping[str, Any], lab: LabSpec) -> SearchSpec:
+    """Return what the table `[search]` declares, checked against the experiments that it varies."""
+    table = _table(document, "search")
+    _check_keys(table, tuple(SearchSpec.model_fields), ("search",))
+    if "space" not in table:
+        raise SpecError([Problem(("search", "space"), _("is required."))])
+    space = Space.read(_table(table, "space"))
+    try:
+        search = SearchSpec(**{**table, "space": space})
+    except SpecError as error:
+        raise SpecError(Problem(("search", *problem.where), problem.sentence) for problem in error.problems) from None
+    try:
+        bases = lab.chosen(search.race)[1:] if search.race else (lab.baseline,)
+    except UsageError as error:
+        raise SpecError([Problem(("search", "race"), str(error))]) from None
+    for base in bases:
+        space.check(base)
+    return search
+
+
 def _experiment(values: dict[str, Any], where: tuple[str, ...], problems: list[Problem]) -> Experiment | None:
     try:
         return Experiment(**values)
     except SpecError as error:
         problems += [Problem((*where, *problem.where), problem.sentence) for problem in error.problems]
         return None
-
-
-def _merged(base: Any, change: Any) -> Any:
-    """Return `base` with `change` on top, table by table. An optimizer or schedule of another name is not mixed in."""
-    if not (isinstance(base, dict) and isinstance(change, dict)):
-        return change
-    merged = dict(base)
-    for key, value in change.items():
-        if key in ("optimizer", "schedule") and _name(value) not in (None, _name(base.get(key))):
-            merged[key] = value
-        else:
-            merged[key] = _merged(base.get(key), value)
-    return merged
-
-
-def _name(value: Any) -> str | None:
-    return value.get("name") if isinstance(value, dict) else value

@@ -10,10 +10,11 @@ from typing import Any, Literal
 import jax
 import numpy.typing as npt
 
-from neurona.specs import EarlyStopping, Network, Training, fingerprint
+from neurona.specs import NEURONA, EarlyStopping, Network, Training, fingerprint
 
 __all__ = [
     "ENGINE_VERSION",
+    "ENGINE_VERSIONS",
     "Epoch",
     "History",
     "Parameters",
@@ -24,8 +25,9 @@ __all__ = [
     "run_id",
 ]
 
-# Raise it whenever the same experiment, data and seed would give other bits than before.
+# Raise one whenever the same experiment, data and seed would give other bits than before.
 ENGINE_VERSION = 1
+ENGINE_VERSIONS = {NEURONA: ENGINE_VERSION, "keras": 1}
 
 Array = jax.Array | npt.NDArray[Any]
 # One dict a dense layer, the last being the output: `kernel` (inputs, units) and `bias` (units,), float32.
@@ -96,6 +98,8 @@ class Run:
 
     parameters: the final weights as NumPy arrays, one dict a layer.
     fingerprint: of the data set.
+    engine: what trained it.
+    versions: of the engine's libraries, where it has others than Neurona.
     """
 
     network: Network
@@ -106,16 +110,19 @@ class Run:
     history: History
     parameters: Parameters = field(repr=False)
     seconds: Seconds = Seconds()
+    engine: str = NEURONA
+    versions: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def id(self) -> str:
         """The run's identity: see `run_id`."""
-        return run_id(self.network, self.training, self.fingerprint, self.seed)
+        return run_id(self.network, self.training, self.fingerprint, self.seed, engine=self.engine)
 
     def __repr__(self) -> str:
         last = self.history.epochs[-1]
+        engine = "" if self.engine == NEURONA else f"engine={self.engine}, "
         return (
-            f"Run({self.state}, seed={self.seed}, epochs={len(self.history.epochs)}, "
+            f"Run({self.state}, {engine}seed={self.seed}, epochs={len(self.history.epochs)}, "
             f"val_accuracy={last.val_accuracy:.4f}, val_loss={last.val_loss:.4f}, "
             f"train={self.seconds.train:.2f} s)"
         )
@@ -142,17 +149,18 @@ def kept_epoch(training: Training, epochs: Sequence[Epoch]) -> Epoch:
     return epochs[-1]
 
 
-def run_id(network: Network, training: Training, data_fingerprint: str, seed: int) -> str:
-    """Return 32 hex digits that name a run: SHA-256 over network, training, data, seed and engine version.
+def run_id(network: Network, training: Training, data_fingerprint: str, seed: int, *, engine: str = NEURONA) -> str:
+    """Return 32 hex digits that name a run: SHA-256 over network, training, data, seed, engine and its version.
 
-    Equal ids mean equal bits on the same machine.
+    Equal ids mean equal bits on the same machine with the same libraries; Keras' backend is one of these.
     """
+    version = ENGINE_VERSIONS[engine]
     return fingerprint(
         {
             "network": network.declared(),
             "training": training.declared(),
             "data": data_fingerprint,
             "seed": seed,
-            "engine": ENGINE_VERSION,
+            "engine": version if engine == NEURONA else f"{engine} {version}",
         }
     )[:32]

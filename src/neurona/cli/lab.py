@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,9 +16,10 @@ from neurona.cli.output import print_json, progress, result
 from neurona.i18n import _, ngettext
 
 if TYPE_CHECKING:
-    from neurona.study import Comparison, Study
+    from neurona.data import Dataset
+    from neurona.study import Comparison, PairComparison, Study
 
-__all__ = ["lab", "print_comparison"]
+__all__ = ["lab", "print_comparison", "print_engines"]
 
 
 def lab(
@@ -29,6 +30,15 @@ def lab(
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=10_000, help=_("Runs of each experiment."))] = 5,
     epochs: Annotated[int | None, typer.Option(help=_("Epochs of every run, instead of the lab's."))] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=_(
+                "keras: also train every experiment with Keras, as NAME@keras, and compare (needs the extra keras)."
+            ),
+        ),
+    ] = None,
     study: Annotated[
         str | None,
         typer.Option(help=_("Folder for the results; with --db, the study's name. neurona-studies/LAB unless given.")),
@@ -40,13 +50,16 @@ def lab(
     export: Annotated[
         Path | None, typer.Option(metavar="FILE", help=_("Write the table there too: .csv, or .parquet (with pandas)."))
     ] = None,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help=_("Write the study's report too: one HTML file."))
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))] = False,
 ) -> None:
-    """Run what the study lacks, then print the comparison."""
+    """Run what the study lacks, then print the comparison and write the report."""
     started = time.perf_counter()
     from neurona.cli.live import Progress
     from neurona.data import load
-    from neurona.runner import tasks
+    from neurona.runner import check_engines, tasks
     from neurona.study import STUDIES, Comparison, Lab
 
     if export is not None:
@@ -54,15 +67,20 @@ def lab(
     declared = Lab.load(lab)
     if epochs is not None:
         declared = declared.with_epochs(epochs)
+    if engine is not None:
+        declared = declared.with_engine(engine, only or ())
     chosen = declared.chosen(only or ())
     data = load(declared.dataset)
+    wanted = tasks(chosen, seeds, data.fingerprint)
+    check_engines(wanted)
     opened = declared.open_study(data, study=study, url=db)
     place = opened.place if db else str(study or STUDIES / declared.name)
-    wanted = tasks(chosen, seeds, data.fingerprint)
     shown = Progress(chosen, wanted, opened.unfinished(wanted), data, opened.compare(seeds=seeds))
     with _stopping_cleanly(opened, place), shown.watched(progress()):
         opened.run(wanted, data, workers=workers, on_event=shown.take)
-    comparison = opened.compare(seeds=seeds, only=[experiment.name for experiment in chosen])
+    names = [experiment.name for experiment in chosen]
+    comparison = opened.compare(seeds=seeds, only=names)
+    engines = opened.compare_engines(seeds=seeds, only=names)
     if export is not None:
         comparison.export(export)
     seconds = time.perf_counter() - started
@@ -76,11 +94,17 @@ def lab(
                 "seconds": seconds,
                 "openings": comparison.openings,
                 "experiments": [row.to_json() for row in comparison.rows],
+                "engines": [pair.to_json() for pair in engines],
+                "report": _written_report(opened, study or declared.name, data) if report else None,
             }
         )
     else:
         print_comparison(comparison, declared.name, data.name, seeds)
+        print_engines(engines)
         result().print(_("{seconds:.0f} s. The study is in {place}.").format(seconds=seconds, place=place), style="dim")
+        file = _written_report(opened, study or declared.name, data) if report else None
+        if file is not None:
+            result().print(_("The report is in {file}.").format(file=file), style="dim", markup=False)
     failed = sum(row.runs.failed for row in comparison.rows)
     if failed:
         sentence = ngettext(
@@ -90,6 +114,20 @@ def lab(
         )
         progress().print(sentence.format(count=failed), style="bold red")
         raise typer.Exit(1)
+
+
+def _written_report(study: Study, name: str, data: Dataset) -> str | None:
+    """Write the study's report and return where; None when that failed: the lab's result stands, and says so."""
+    from neurona.cli.report import report_file
+    from neurona.report import write_report
+
+    try:
+        return str(write_report(study, report_file(study, name), data=data))
+    except Exception as error:  # whatever it is, hours of training are done and shown
+        progress().print(
+            _("The report could not be written: {error}").format(error=error), style="bold red", markup=False
+        )
+        return None
 
 
 @contextmanager
@@ -164,6 +202,49 @@ def print_comparison(comparison: Comparison, lab: str, dataset: str, seeds: int)
     result().print(" ".join(explained), style="dim", markup=False)
     if comparison.note:
         result().print(comparison.note, style="bold", markup=False)
+
+
+def print_engines(pairs: Sequence[PairComparison]) -> None:
+    """Print what two engines made of the same experiments beside each other; nothing where there is but one engine."""
+    done = [pair for pair in pairs if pair.difference is not None]
+    if not done:
+        return
+    from rich.box import HORIZONTALS
+    from rich.table import Table
+    from rich.text import Text
+
+    from neurona.lab import AT
+    from neurona.study.cells import shown_accuracy, shown_difference, shown_verdict
+
+    first, second = (side.experiment.engine for side in done[0].sides)
+    title = _("The same experiments with {second} and {first}").format(second=second, first=first)
+    table = Table(title=title, title_justify="left", box=HORIZONTALS, pad_edge=False, collapse_padding=True)
+    table.add_column(_("experiment"), no_wrap=True)
+    for engine in (second, first):
+        table.add_column(f"{engine} %", justify="right", no_wrap=True)
+    table.add_column(_("difference"), justify="right", no_wrap=True)
+    table.add_column(_("verdict"))
+    wide = result().width >= _NARROW
+    for text in (second, first) if wide else ():
+        table.add_column(_("s/run") + f" {text}", justify="right")
+    table.add_column("×", justify="right")
+    for pair in done:
+        sides = (pair.second, pair.first)
+        seconds = ["" if side.seconds_per_run is None else f"{side.seconds_per_run:.1f}" for side in sides]
+        table.add_row(
+            pair.first.experiment.name.removesuffix(AT + first),
+            *map(shown_accuracy, sides),
+            shown_difference(pair.difference, pair.verdict),
+            Text(shown_verdict(pair.verdict), style=STYLES.get(pair.verdict.word, "")),
+            *(seconds if wide else []),
+            "" if pair.times_seconds is None else f"{pair.times_seconds:.1f}",
+        )
+    result().print(table)
+    sentence = _(
+        "Differences are those of {first} to {second} with the same seeds and initial weights; verdicts are corrected "
+        "over all of them. Times compare when one run is done at a time: --workers 1."
+    )
+    result().print(sentence.format(first=first, second=second), style="dim")
 
 
 def _percent(accuracy: float | None) -> str:

@@ -16,9 +16,10 @@ from rich.text import Text
 
 from neurona.data import Dataset
 from neurona.i18n import _
+from neurona.lab import AT
 from neurona.run import kept_epoch
 from neurona.runner import EpochEnded, Event, RunEnded, RunFailed, RunStarted, expected_seconds
-from neurona.specs import Experiment
+from neurona.specs import NEURONA, Experiment
 from neurona.store import Task
 from neurona.study import Comparison, counted_accuracy
 
@@ -38,6 +39,13 @@ class _Line:
     accuracies: list[float] = field(default_factory=list)
     running: dict[int, tuple[int, float]] = field(default_factory=dict)  # seed -> epoch, its validation accuracy
     seconds: list[float] = field(default_factory=list)
+
+    @property
+    def engine(self) -> str:
+        """The engine in brackets, where it is not Neurona's and the names do not tell."""
+        engine = self.experiment.engine
+        told = engine == NEURONA or all(name.endswith(AT + engine) for name in self.names)
+        return "" if told else f" ({engine})"
 
 
 class Progress:
@@ -100,7 +108,9 @@ class Progress:
             line.running.pop(seed, None)
             line.failed += 1
             self._say(
-                _("{name}, seed {seed}: failed: {error}").format(name=line.names[0], seed=seed, error=event.error)
+                _("{name}, seed {seed}: failed: {error}").format(
+                    name=line.names[0] + line.engine, seed=seed, error=event.error
+                )
             )
 
     def _say_ended(self, event: RunEnded) -> None:
@@ -108,10 +118,11 @@ class Progress:
             return
         done = sum(line.done for line in self._lines.values())
         sentence = _("[{done}/{total}] {name}, seed {seed}: val_accuracy {accuracy:.4f}, {seconds:.1f} s")
+        line = self._lines[event.task.experiment.id]
         text = sentence.format(
             done=done,
             total=self._total,
-            name=self._lines[event.task.experiment.id].names[0],
+            name=line.names[0] + line.engine,
             seed=event.task.seed,
             accuracy=self._accuracy_of(event),
             seconds=event.run.seconds.train,
@@ -154,7 +165,7 @@ class Progress:
             begun = sum(number for number, _accuracy in line.running.values()) / line.experiment.training.epochs
             style = "bold" if line.running else "dim" if line.done == line.seeds else ""
             table.add_row(
-                ", ".join(line.names),
+                ", ".join(line.names) + line.engine,
                 f"{line.done}/{line.seeds}",
                 ProgressBar(total=line.seeds, completed=line.done + begun, width=20),
                 " ".join(f"{number}/{line.experiment.training.epochs}" for number, _accuracy in line.running.values()),

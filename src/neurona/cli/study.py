@@ -92,10 +92,10 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Print the comparison of a study's experiments; nothing is trained."""
-    from neurona.cli.lab import print_comparison
+    from neurona.cli.lab import print_comparison, print_engines
 
     found = opened(study, db)
-    comparison = found.compare(seeds=seeds)
+    comparison, engines = found.compare(seeds=seeds), found.compare_engines(seeds=seeds)
     counted = seeds or max((sum(vars(row.runs).values()) for row in comparison.rows), default=0)
     if as_json:
         print_json(
@@ -105,10 +105,12 @@ def show(
                 "seeds": counted,
                 "openings": comparison.openings,
                 "experiments": [row.to_json() for row in comparison.rows],
+                "engines": [pair.to_json() for pair in engines],
             }
         )
         return
     print_comparison(comparison, found.lab, found.dataset, counted)
+    print_engines(engines)
 
 
 def verify(study: AnyStudy = None, db: StudyDatabase = None, as_json: Json = False) -> None:

@@ -17,7 +17,7 @@ from neurona.i18n import _
 if TYPE_CHECKING:
     from neurona.data import Dataset
     from neurona.run import Epoch, Run
-    from neurona.specs import Network, Training
+    from neurona.specs import Experiment, Network
 
 __all__ = ["train"]
 
@@ -35,6 +35,9 @@ def train(
     batch_size: Annotated[int, typer.Option(help=_("Images a step."))] = 100,
     epochs: Annotated[int, typer.Option(help=_("Passes over the training images."))] = 5,
     seed: Annotated[int, typer.Option(min=0, help=_("What weights, order and dropout are drawn from."))] = 0,
+    engine: Annotated[
+        str, typer.Option(help=_("What trains it: neurona, or keras (needs the extra keras)."))
+    ] = "neurona",
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,11 +62,10 @@ def train(
         _set(values, setting)
     from neurona.specs import Experiment
 
-    experiment = Experiment(name="train", **values)
-    network, training = experiment.network, experiment.training
+    experiment = Experiment(name="train", engine=engine, **values)
     if save is not None and not save.resolve().parent.is_dir():
         raise UsageError(_("--save: there is no folder {folder}.").format(folder=save.resolve().parent))
-    run, data, load_seconds = _train(network, training, dataset, seed, quiet=as_json)
+    run, data, load_seconds = _train(experiment, dataset, seed, quiet=as_json)
     if save is not None:
         from neurona.files import write_whole
         from neurona.store import write_weights
@@ -76,12 +78,15 @@ def train(
         result().print(_("Diverged: the loss is no longer a finite number."), style="bold red")
     seconds = run.seconds
     sentence = _("{load:.2f} s to load the data, {compile:.2f} s to compile, {train:.2f} s to train.")
+    if run.versions:
+        libraries = ", ".join(f"{name} {version}" for name, version in run.versions.items())
+        result().print(_("Trained by {libraries}.").format(libraries=libraries), style="dim")
     result().print(sentence.format(load=load_seconds, compile=seconds.compile, train=seconds.train), style="dim")
     if save is not None:
         result().print(_("The model is in {file}.").format(file=save))
 
 
-def _train(network: Network, training: Training, dataset: str, seed: int, *, quiet: bool) -> tuple[Run, Dataset, float]:
+def _train(experiment: Experiment, dataset: str, seed: int, *, quiet: bool) -> tuple[Run, Dataset, float]:
     import time
 
     started = time.perf_counter()
@@ -89,8 +94,10 @@ def _train(network: Network, training: Training, dataset: str, seed: int, *, qui
 
     data = load(dataset)
     load_seconds = time.perf_counter() - started
-    from neurona import engine
+    from neurona import engines
 
+    network, training, engine = experiment.network, experiment.training, experiment.engine
+    engines.check_ready(engine)
     steps = math.ceil(len(data.train) / training.batch_size)
     console = progress() if quiet else result()
 
@@ -99,7 +106,8 @@ def _train(network: Network, training: Training, dataset: str, seed: int, *, qui
 
     if not quiet:
         _print_summary(network, data)
-    return engine.train(network, training, data, seed=seed, on_epoch=show), data, load_seconds
+    run = engines.train(network, training, data, seed=seed, engine=engine, on_epoch=show)
+    return run, data, load_seconds
 
 
 def _document(run: Run, data: Dataset, load_seconds: float) -> dict[str, Any]:
@@ -111,6 +119,8 @@ def _document(run: Run, data: Dataset, load_seconds: float) -> dict[str, Any]:
         "seconds": {"load": load_seconds, "compile": run.seconds.compile, "train": run.seconds.train},
         "seed": run.seed,
         "fingerprint": run.fingerprint,
+        "engine": run.engine,
+        "versions": dict(run.versions),
     }
 
 

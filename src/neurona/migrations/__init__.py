@@ -16,7 +16,7 @@ from neurona.i18n import _
 
 __all__ = ["NEWEST", "VERSION_TABLE", "bring_up_to_date", "version"]
 
-NEWEST = "0002"
+NEWEST = "0003"
 VERSION_TABLE = "neurona_version"  # not Alembic's default, which another program in the same database may use
 _UNVERSIONED = "0001"  # what a database is that has tables and no version: the first ones had none
 _FOLDER = Path(__file__).parent
@@ -50,6 +50,9 @@ def bring_up_to_date(connection: sa.Connection) -> None:
             "update Neurona."
         )
         raise StoreError(sentence.format(found=found, known=NEWEST))
+    if found is None and sa.inspect(connection).has_table("studies"):
+        sentence = _("the database has a table `studies` of another program, as Optuna's; a study needs one without.")
+        raise StoreError(sentence)
     from alembic import command
     from alembic.config import Config
 

@@ -31,6 +31,7 @@ from neurona.stats.verdicts import (
     BaselineComparison,
     Verdict,
     VerdictWord,
+    compare_pairs,
     compare_to_baseline,
     verdict,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "Verdict",
     "VerdictWord",
     "bootstrap_interval",
+    "compare_pairs",
     "compare_to_baseline",
     "holm",
     "mcnemar_exact",

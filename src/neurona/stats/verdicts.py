@@ -34,7 +34,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class BaselineComparison:
-    """One experiment against the baseline. `difference` is None while they have no seed in common.
+    """One experiment against the baseline, or another. `difference` is None while they have no seed in common.
 
     adjusted_p: Holm's, over the family; None where there is no p value.
     diverged, baseline_diverged: how many of the experiment's seeds diverged, and of the baseline's.
@@ -121,14 +121,38 @@ def compare_to_baseline(
     """
     if baseline not in scores:
         raise UsageError(f"the baseline must be one of the experiments, but {baseline!r} is not in {list(scores)}")
+    pairs = {name: (name, baseline) for name in scores if name != baseline}
+    return compare_pairs(
+        scores,
+        pairs,
+        diverged_score=diverged_score,
+        confidence=confidence,
+        effect=effect,
+        higher_is_better=higher_is_better,
+    )
+
+
+def compare_pairs(
+    scores: Mapping[str, Mapping[int, float]],
+    pairs: Mapping[str, tuple[str, str]],
+    *,
+    diverged_score: float | None = None,
+    confidence: float = 0.95,
+    effect: float = SMALLEST_EFFECT,
+    higher_is_better: bool = True,
+) -> dict[str, BaselineComparison]:
+    """Compare the first of each pair with its second; return pair -> comparison, in the order given.
+
+    pairs: what to call it -> two names in `scores`; they are the family that `compare_to_baseline` speaks of, which is
+        this with one second for all.
+    """
     counted = {name: _counted(name, by_seed, diverged_score) for name, by_seed in scores.items()}
-    theirs, their_diverged = counted[baseline]
-    family = {name: own for name, own in counted.items() if name != baseline}
-    pairs = {name: [seed for seed in own if seed in theirs] for name, (own, _diverged) in family.items()}
+    family = {key: (counted[first], counted[second]) for key, (first, second) in pairs.items()}
+    both = {key: [seed for seed in own[0] if seed in theirs[0]] for key, (own, theirs) in family.items()}
     differences = {
-        name: paired_difference([own[seed] for seed in pairs[name]], [theirs[seed] for seed in pairs[name]], confidence)
-        for name, (own, _diverged) in family.items()
-        if pairs[name]
+        key: paired_difference([own[0][s] for s in both[key]], [theirs[0][s] for s in both[key]], confidence)
+        for key, (own, theirs) in family.items()
+        if both[key]
     }
     p_values = {name: difference.p_value for name, difference in differences.items() if difference.p_value is not None}
     adjusted = dict(zip(family, holm([p_values.get(name, 1.0) for name in family]).tolist(), strict=True))
@@ -136,7 +160,7 @@ def compare_to_baseline(
     claims = sum(p <= alpha for p in adjusted.values())
     level = alpha / max(1, len(family) - claims)  # what a p value that was not enough would have had to reach
     result = {}
-    for name, (_own, diverged) in family.items():
+    for name, ((_own, diverged), (_theirs, their_diverged)) in family.items():
         said = verdict(
             differences.get(name),
             adjusted_p=adjusted[name],
@@ -145,7 +169,7 @@ def compare_to_baseline(
             effect=effect,
             higher_is_better=higher_is_better,
         )
-        if any(seed in diverged or seed in their_diverged for seed in pairs[name]):
+        if any(seed in diverged or seed in their_diverged for seed in both[name]):
             said = replace(said, seeds_needed=None)
         result[name] = BaselineComparison(
             difference=differences.get(name),

@@ -1,16 +1,22 @@
 """Where a study keeps its experiments, runs, epochs and weights: SQLite in its folder, or PostgreSQL by URL."""
 
 from neurona.store.archive import write_archive
-from neurona.store.database import sqlite_url
+from neurona.store.database import BUSY_SECONDS, PATIENCE_SECONDS, Database, sqlite_url
 from neurona.store.owner import Owner
-from neurona.store.store import LEASE_SECONDS, Store, StoredExperiment, StoredRun, Task
+from neurona.store.sittings import Sittings
+from neurona.store.store import LEASE_SECONDS, Provenance, Store, StoredExperiment, StoredRun, Task
 from neurona.store.upkeep import Merged, Summary, merge, remove, summaries, verify
 from neurona.store.weights import read_weights, write_weights
 
 __all__ = [
+    "BUSY_SECONDS",
     "LEASE_SECONDS",
+    "PATIENCE_SECONDS",
+    "Database",
     "Merged",
     "Owner",
+    "Provenance",
+    "Sittings",
     "Store",
     "StoredExperiment",
     "StoredRun",

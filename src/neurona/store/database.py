@@ -105,6 +105,16 @@ class Database:
         return self._engine.url.render_as_string(hide_password=True)
 
     @property
+    def url(self) -> str:
+        """The URL, with its password."""
+        return self._engine.url.render_as_string(hide_password=False)
+
+    def has_table(self, name: str) -> bool:
+        """Whether there is a table called `name`."""
+        with self.reading() as connection:
+            return sa.inspect(connection).has_table(name)
+
+    @property
     def file(self) -> Path | None:
         """The file, if it is SQLite's."""
         if self._engine.dialect.name != "sqlite" or not self._engine.url.database:

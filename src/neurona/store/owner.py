@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import psutil
 
-from neurona.run import ENGINE_VERSION
+from neurona.run import ENGINE_VERSION, ENGINE_VERSIONS
 
 __all__ = ["Owner", "made_by", "provenance"]
 
@@ -55,8 +55,8 @@ class Owner:
 
 
 @cache
-def provenance() -> dict[str, Any]:
-    """Return what a run's row says about where it ran: `engine`, and as JSON `versions` and `machine`."""
+def provenance(engine: str) -> dict[str, Any]:
+    """Return what a run's row says about where it ran: `engine`, its version, and as JSON `versions` and `machine`."""
     libraries = ("neurona", "jax", "jaxlib", "numpy")
     versions = {"python": platform.python_version()} | {name: metadata.version(name) for name in libraries}
     machine = {
@@ -66,7 +66,7 @@ def provenance() -> dict[str, Any]:
         "cores": psutil.cpu_count(),
         "memory": psutil.virtual_memory().total,
     }
-    return {"engine": ENGINE_VERSION, "versions": json.dumps(versions), "machine": json.dumps(machine)}
+    return {"engine": ENGINE_VERSIONS[engine], "versions": json.dumps(versions), "machine": json.dumps(machine)}
 
 
 @cache

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any, Self
 
 import numpy as np
@@ -28,10 +29,21 @@ from neurona.store.database import Database, Now, patient
 from neurona.store.owner import Owner, made_by, provenance
 from neurona.store.weights import read_checkpoint, read_weights, write_checkpoint, write_weights
 
-__all__ = ["ENDED", "LEASE_SECONDS", "Store", "StoredExperiment", "StoredRun", "Task", "insert_missing", "lives"]
+__all__ = [
+    "ENDED",
+    "LEASE_SECONDS",
+    "Provenance",
+    "Store",
+    "StoredExperiment",
+    "StoredRun",
+    "Task",
+    "insert_missing",
+    "lives",
+]
 
 LEASE_SECONDS = 60.0  # a claim whose heartbeat is older is anybody's
 ENDED = ("complete", "diverged")  # the states that a run keeps
+PAUSED_BYTES = 256_000_000  # of the checkpoints of runs that a search has stopped early
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ class StoredExperiment:
 class StoredRun:
     """A run in the store.
 
-    state: `pending`, `running`, `complete`, `diverged` or `failed`.
+    state: `pending`, `running`, `paused` (a search stopped it early), `complete`, `diverged` or `failed`.
     epochs: empty unless `state` is `complete` or `diverged`.
     openings: how often the test set had been opened when it ended.
     """
@@ -68,6 +80,15 @@ class StoredRun:
     train_seconds: float | None
     error: str | None
     openings: int = 0
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Libraries (name -> version) and machine (`host`, `system`, `processor`, `cores`, `memory`) of so many runs."""
+
+    versions: Mapping[str, str]
+    machine: Mapping[str, Any]
+    runs: int
 
 
 class Store:
@@ -160,24 +181,30 @@ class Store:
             rows = connection.execute(query).all()
         return tuple(StoredExperiment(Experiment(**json.loads(row.declared)), row.parameters) for row in rows)
 
-    @patient
     def runs(self) -> tuple[StoredRun, ...]:
         """Return every run, by seed."""
+        return self._runs()
+
+    @patient
+    def _runs(self, run: str | None = None) -> tuple[StoredRun, ...]:
         names = ("id", "experiment", "seed", "state", "train_seconds", "error", "openings")
         runs, epochs = tables.runs.c, tables.epochs.c
-        columns = [runs[key] for key in names]
+        which = sa.select(*(runs[key] for key in names)).where(runs.study == self.number)
+        whose = sa.select(tables.epochs).where(epochs.study == self.number)
+        if run is not None:
+            which, whose = which.where(runs.id == run), whose.where(epochs.run == run)
         with self.database.reading() as connection:
-            rows = connection.execute(
-                sa.select(*columns).where(runs.study == self.number).order_by(runs.seed, runs.id)
-            ).all()
-            figures = connection.execute(
-                sa.select(tables.epochs).where(epochs.study == self.number).order_by(epochs.run, epochs.epoch)
-            ).all()
+            rows = connection.execute(which.order_by(runs.seed, runs.id)).all()
+            figures = connection.execute(whose.order_by(epochs.run, epochs.epoch)).all()
         histories: dict[str, list[Epoch]] = {}
         for row in figures:
             values = (math.nan if value is None else value for value in row[3:])
             histories.setdefault(row.run, []).append(Epoch(*values))
         return tuple(StoredRun(epochs=tuple(histories.get(row.id, ())), **row._mapping) for row in rows)
+
+    def ended(self, task: Task) -> StoredRun | None:
+        """Return the run of `task` once it is complete or has diverged, None before."""
+        return next((run for run in self._runs(task.id) if run.state in ENDED), None)
 
     @patient
     def plan(self, wanted: Iterable[Task]) -> None:
@@ -207,7 +234,8 @@ class Store:
         runs = tables.runs.c
         here = sa.and_(runs.study == self.number, runs.id == task.id)
         age = (Now() - runs.heartbeat).label("age")
-        mine = {"state": "running", "owner": str(owner), "heartbeat": Now(), "error": None, **provenance()}
+        mine = {"state": "running", "owner": str(owner), "heartbeat": Now(), "error": None}
+        mine |= provenance(task.experiment.engine)
         with self.database.writing() as connection:
             self._row(connection)
             connection.execute(insert_missing(connection, tables.runs), [self._new_row(task)])
@@ -258,6 +286,24 @@ class Store:
         return read_checkpoint(row.safetensors)
 
     @patient
+    def pause(self, task: Task, owner: Owner) -> None:
+        """Put `task`, if it is `owner`'s, by with its checkpoint, for whoever wants it later.
+
+        The checkpoints of paused runs have `PAUSED_BYTES` in all; the oldest go first, and their runs begin anew.
+        """
+        runs, kept = tables.runs.c, tables.checkpoints.c
+        size = sa.func.length(kept.safetensors).label("size")
+        paused = (runs.study == self.number, runs.state == "paused", kept.study == runs.study, kept.run == runs.id)
+        with self.database.writing() as connection:
+            mine = (*self._claimed_by(owner), runs.id == task.id)
+            connection.execute(sa.update(tables.runs).where(*mine).values(state="paused", owner="", heartbeat=Now()))
+            found = connection.execute(sa.select(runs.id, size).where(*paused).order_by(runs.heartbeat.desc())).all()
+            total = list(accumulate(row.size for row in found))
+            dropped = [row.id for row, so_far in zip(found, total, strict=True) if so_far > PAUSED_BYTES]
+            for run in dropped:
+                connection.execute(sa.delete(tables.checkpoints).where(kept.study == self.number, kept.run == run))
+
+    @patient
     def finish(self, run: Run) -> None:
         """Store a run that has ended: state, epochs and weights, in one transaction. A second time changes nothing."""
         data = write_weights(run.parameters, run.network, run.training)
@@ -271,6 +317,7 @@ class Store:
             "finished": Now(),
             "compile_seconds": run.seconds.compile,
             "train_seconds": run.seconds.train,
+            "versions": json.dumps(json.loads(provenance(run.engine)["versions"]) | dict(run.versions)),
             "error": None,
             "openings": sa.select(sa.func.count())
             .select_from(tables.openings)
@@ -320,6 +367,20 @@ class Store:
         query = sa.select(weights.run, weights.sha256).where(weights.study == self.number)
         with self.database.reading() as connection:
             return {row.run: row.sha256 for row in connection.execute(query)}
+
+    @patient
+    def provenance(self) -> tuple[Provenance, ...]:
+        """Return with what the runs that have ended were made, the commonest first."""
+        runs, count = tables.runs.c, sa.func.count()
+        query = (
+            sa.select(runs.versions, runs.machine, count)
+            .where(runs.study == self.number, runs.state.in_(ENDED))
+            .group_by(runs.versions, runs.machine)
+            .order_by(count.desc(), runs.versions, runs.machine)
+        )
+        with self.database.reading() as connection:
+            rows = connection.execute(query).all()
+        return tuple(Provenance(json.loads(row[0]), json.loads(row[1]), row[2]) for row in rows)
 
     def add_opening(
         self, *, user: str, reason: str, models: Sequence[ModelRecord], results: Mapping[str, Any]
@@ -385,7 +446,7 @@ class Store:
 
     def _new_row(self, task: Task) -> dict[str, Any]:
         identity = {"study": self.number, "id": task.id, "experiment": task.experiment.id, "seed": task.seed}
-        return {**identity, "state": "pending", "owner": "", "heartbeat": 0.0, **provenance()}
+        return {**identity, "state": "pending", "owner": "", "heartbeat": 0.0, **provenance(task.experiment.engine)}
 
     def _claimed_by(self, owner: Owner) -> tuple[sa.ColumnElement[bool], ...]:
         runs = tables.runs.c

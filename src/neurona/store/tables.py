@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-__all__ = ["checkpoints", "epochs", "experiments", "metadata", "openings", "runs", "studies", "weights"]
+__all__ = [
+    "checkpoints",
+    "claims",
+    "epochs",
+    "experiments",
+    "metadata",
+    "openings",
+    "runs",
+    "sittings",
+    "studies",
+    "weights",
+]
 
 metadata = sa.MetaData()
 
 studies = sa.Table(
-    "studies",
+    "neurona_studies",  # Optuna, whose tables are in the same database, has one called `studies`
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("name", sa.String(200), nullable=False, unique=True),
@@ -22,7 +33,7 @@ studies = sa.Table(
 experiments = sa.Table(
     "experiments",
     metadata,
-    sa.Column("study", sa.ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("study", sa.ForeignKey("neurona_studies.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("name", sa.String(64), primary_key=True),
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("declared", sa.Text, nullable=False),
@@ -31,11 +42,11 @@ experiments = sa.Table(
 runs = sa.Table(
     "runs",
     metadata,
-    sa.Column("study", sa.ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("study", sa.ForeignKey("neurona_studies.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("id", sa.String(32), primary_key=True),
     sa.Column("experiment", sa.String(16), nullable=False, index=True),
     sa.Column("seed", sa.BigInteger, nullable=False),
-    sa.Column("state", sa.String(16), nullable=False),  # pending, running, complete, diverged or failed
+    sa.Column("state", sa.String(16), nullable=False),  # pending, running, paused, complete, diverged or failed
     sa.Column("owner", sa.String(200), nullable=False),
     sa.Column("heartbeat", sa.Float, nullable=False),
     sa.Column("finished", sa.Float),
@@ -80,9 +91,26 @@ checkpoints = sa.Table(
 openings = sa.Table(
     "openings",
     metadata,
-    sa.Column("study", sa.ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("study", sa.ForeignKey("neurona_studies.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     *(sa.Column(key, sa.Text, nullable=False) for key in ("time", "user", "reason", "fingerprint")),
     *(sa.Column(key, sa.Text, nullable=False) for key in ("models", "results")),
     *(sa.Column(key, sa.String(64), nullable=False) for key in ("previous", "hash")),
+)
+sittings = sa.Table(
+    "sittings",  # the times in which processes were at work on a search
+    metadata,
+    sa.Column("study", sa.ForeignKey("neurona_studies.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("search", sa.String(64), primary_key=True),
+    sa.Column("owner", sa.String(200), primary_key=True),
+    sa.Column("began", sa.Double, nullable=False),
+    sa.Column("heartbeat", sa.Double, nullable=False),
+)
+claims = sa.Table(
+    "claims",  # whose a trial of a search is
+    metadata,
+    sa.Column("study", sa.ForeignKey("neurona_studies.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("search", sa.String(64), primary_key=True),
+    sa.Column("trial", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("owner", sa.String(200), nullable=False),
 )

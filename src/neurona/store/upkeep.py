@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from neurona.errors import StoreError, UsageError
 from neurona.i18n import _, ngettext
-from neurona.run import ENGINE_VERSION, run_id
+from neurona.run import ENGINE_VERSIONS, run_id
 from neurona.store import tables
 from neurona.store.database import Database, Now
 from neurona.store.store import ENDED, Store, StoredExperiment, insert_missing, lives
@@ -68,7 +68,7 @@ def _summary(connection: sa.Connection, study: sa.Row[Any]) -> Summary:
         dataset=study.dataset,
         fingerprint=study.fingerprint,
         experiments=_count(connection, tables.experiments, study.id),
-        runs={state: states[state] for state in ("complete", "diverged", "failed", "running", "pending")},
+        runs={state: states[state] for state in ("complete", "diverged", "failed", "running", "paused", "pending")},
         openings=_count(connection, tables.openings, study.id),
         size=sum(_size(connection, table, study.id) for table in (tables.weights, tables.checkpoints)),
         created=study.created,
@@ -122,8 +122,9 @@ def _incomplete(store: Store) -> Iterator[str]:
             if run.state == "complete" and not training.early_stopping and len(run.epochs) != training.epochs:
                 sentence = _("{name}: it has {count} epochs and should have {wanted}.")
                 yield sentence.format(name=name, count=len(run.epochs), wanted=training.epochs)
-            expected = run_id(experiment.network, training, fingerprint, run.seed)
-            if engines[run.id] == ENGINE_VERSION and run.id != expected:
+            engine = experiment.engine
+            expected = run_id(experiment.network, training, fingerprint, run.seed, engine=engine)
+            if engines[run.id] == ENGINE_VERSIONS[engine] and run.id != expected:
                 yield _("{name}: its id is not that of its experiment, data and seed.").format(name=name)
         try:
             store.weights(run.id)

@@ -108,6 +108,7 @@ class Row:
         return {
             "name": self.experiment.name,
             "group": self.experiment.group,
+            "engine": self.experiment.engine,
             "differences": self.differences,
             "parameters": self.parameters,
             "runs": vars(self.runs),
@@ -164,7 +165,8 @@ class ExperimentRuns:
     ) -> Self:
         """Return those of `runs`, id -> run, that are of the experiment and one of `seeds`, on the data named."""
         spec = stored.experiment
-        found = {seed: runs.get(run_id(spec.network, spec.training, fingerprint, seed)) for seed in seeds}
+        ids = {seed: run_id(spec.network, spec.training, fingerprint, seed, engine=spec.engine) for seed in seeds}
+        found = {seed: runs.get(identity) for seed, identity in ids.items()}
         ended = {seed: run for seed, run in found.items() if run is not None and run.epochs}
         diverged = sum(run.state == "diverged" for run in ended.values())
         failed = sum(run is not None and run.state == "failed" for run in found.values())

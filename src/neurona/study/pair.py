@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from neurona.i18n import _
-from neurona.stats import Estimate, PairedDifference
+from neurona.specs import NEURONA
+from neurona.stats import Estimate, PairedDifference, compare_pairs
 from neurona.study.cells import shown_accuracy, shown_difference, shown_name, shown_share
 from neurona.study.comparison import (
     ExperimentRuns,
@@ -18,7 +20,7 @@ from neurona.study.comparison import (
     estimate_json,
 )
 
-__all__ = ["PairComparison", "compare_pair"]
+__all__ = ["PairComparison", "compare_engines", "compare_pair"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class PairComparison:
 
     first, second: their rows in the study's comparison.
     difference: validation accuracy of the first minus that of the second over the seeds that both have.
-    verdict: `better` means that the first is better. No correction: choose the two before you look at the results.
+    verdict: `better` means that the first is better. No correction: choose the two before you look at the results;
+        but where engines are compared, Holm's, over all experiments that two engines did.
     probability_better: how often a run of the first beats a run of the second.
     """
 
@@ -39,7 +42,7 @@ class PairComparison:
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as a JSON object."""
-        keys = ("name", "parameters", "runs", "val_accuracy", "val_loss", "seconds_per_run", "after_opening")
+        keys = ("name", "engine", "parameters", "runs", "val_accuracy", "val_loss", "seconds_per_run", "after_opening")
         first, second = ({key: row.to_json()[key] for key in keys} for row in (self.first, self.second))
         return {
             "first": first,
@@ -59,7 +62,10 @@ class PairComparison:
 
     def lines(self) -> list[tuple[str, str, str, str]]:
         """Return title, first, second and difference of every line of its table."""
+        first, second = (row.experiment.engine for row in self.sides)
+        shown = [] if first == second == NEURONA else [(_("engine"), first, second, "")]
         return [
+            *shown,
             (
                 _("val. accuracy %"),
                 shown_accuracy(self.first),
@@ -133,3 +139,38 @@ def compare_pair(first: ExperimentRuns, second: ExperimentRuns, sides: tuple[Row
     """Return `first` against `second`; `sides` are their rows."""
     result, finding = compared([second, first], second, classes)[first.name]
     return PairComparison(*sides, result.difference, finding, better_than(first, second, classes))
+
+
+def compare_engines(family: Sequence[ExperimentRuns], rows: Sequence[Row], classes: int) -> tuple[PairComparison, ...]:
+    """Return each experiment of another engine than Neurona's against the one of Neurona's that is otherwise the same.
+
+    rows: the rows of `family` that are wanted; the correction is over all of `family`.
+    """
+    shown = {row.experiment.name: row for row in rows}
+    ours: dict[str, ExperimentRuns] = {}
+    theirs: dict[str, ExperimentRuns] = {}
+    for runs in sorted(family, key=lambda runs: runs.name not in shown):  # of experiments that are equal, one shown
+        experiment = runs.stored.experiment
+        (ours if experiment.engine == NEURONA else theirs).setdefault(experiment.id, runs)
+    pairs = {runs.name: (runs, ours[_recipe(runs)]) for runs in theirs.values() if _recipe(runs) in ours}
+    found = compare_pairs(
+        {runs.name: runs.scores() for runs in family},
+        {name: (first.name, second.name) for name, (first, second) in pairs.items()},
+        diverged_score=1.0 / classes,
+    )
+    return tuple(
+        PairComparison(
+            first=shown[first.name],
+            second=shown[second.name],
+            difference=found[name].difference,
+            verdict=Finding.of(found[name]),
+            probability_better=better_than(first, second, classes),
+        )
+        for name, (first, second) in pairs.items()
+        if first.name in shown and second.name in shown
+    )
+
+
+def _recipe(runs: ExperimentRuns) -> str:
+    """Return what two experiments share that differ in nothing but engine and name."""
+    return runs.stored.experiment.replace(engine=NEURONA).id

@@ -12,10 +12,11 @@ from neurona.i18n import _
 from neurona.lab import LabSpec
 from neurona.opening import Opening
 from neurona.run import Parameters
-from neurona.runner import Event, run_tasks, tasks
+from neurona.runner import Event, check_engines, run_tasks, tasks
 from neurona.specs import did_you_mean
 from neurona.store import (
     Merged,
+    Provenance,
     Store,
     StoredExperiment,
     StoredRun,
@@ -27,13 +28,16 @@ from neurona.store import (
     write_archive,
 )
 from neurona.study.comparison import ExperimentRuns, rows
-from neurona.study.pair import PairComparison, compare_pair
+from neurona.study.pair import PairComparison, compare_engines, compare_pair
 from neurona.study.seal import OpenedSeal, check_finalists, open_seal
 from neurona.study.table import Comparison
 
 __all__ = ["STUDIES", "Lab", "Study"]
 
 STUDIES = Path("neurona-studies")  # where studies go unless said
+STUDY_NAME = "study"  # what a study is called in the database of its own folder
+SEARCH_GROUP = "search"  # the group of what a search has found, which the study keeps beside the lab's experiments
+SEARCH_SEEDS = 2**30  # seeds from here on are a search's: with them it chose, so that no table counts them
 
 
 class Study:
@@ -58,6 +62,17 @@ class Study:
         return self._store.database.shown
 
     @property
+    def folder(self) -> Path | None:
+        """The folder that its database is in; None for one on a server."""
+        file = self._store.database.file
+        return None if file is None else file.parent
+
+    @property
+    def store(self) -> Store:
+        """Its part of the database."""
+        return self._store
+
+    @property
     def lab(self) -> str:
         """The name of the lab."""
         return str(self._store.info["lab"])
@@ -78,6 +93,25 @@ class Study:
             if stored.experiment.name == experiment:
                 return tuple(run for run in self._store.runs() if run.experiment == stored.experiment.id)
         raise UsageError(_("the study has no experiment {name!r}.").format(name=experiment))
+
+    def experiments(self, *, seeds: int | None = None) -> tuple[ExperimentRuns, ...]:
+        """Return every experiment with its runs that have ended, the baseline first.
+
+        seeds: count those below it, and as pending those of them that are not there; all that are there unless said.
+        """
+        return tuple(self._family(seeds))
+
+    def has_searches(self) -> bool:
+        """Whether its database may hold searches: whether it has Optuna's tables."""
+        return self._store.database.has_table("studies")
+
+    def provenance(self) -> tuple[Provenance, ...]:
+        """Return the libraries and machines with which the runs that have ended were made, the commonest first."""
+        return self._store.provenance()
+
+    def run_weights(self, run: str) -> Parameters:
+        """Return the final parameters of the run with id `run`; StoreError when they are damaged or not there."""
+        return self._store.weights(run)
 
     def weights(self, experiment: str, seed: int) -> Parameters:
         """Return the final parameters of one run: a dict of `kernel` and `bias` for each layer."""
@@ -109,7 +143,7 @@ class Study:
         """
         family = self._family(seeds)
         names = None if only is None else set(only)
-        return Comparison(rows(family, names, self._classes(family)), len(self._store.openings()))
+        return Comparison(rows(family, names, self.classes(family)), len(self._store.openings()))
 
     def compare_pair(self, first: str, second: str, *, seeds: int | None = None) -> PairComparison:
         """Return the experiment called `first` against the one called `second`.
@@ -123,7 +157,17 @@ class Study:
         family = {runs.name: runs for runs in self._family(seeds)}
         ours, theirs = self._named(first, family), self._named(second, family)
         table = self.compare(seeds=seeds, only=(first, second))
-        return compare_pair(ours, theirs, (table[first], table[second]), self._classes([ours, theirs]))
+        return compare_pair(ours, theirs, (table[first], table[second]), self.classes([ours, theirs]))
+
+    def compare_engines(
+        self, *, seeds: int | None = None, only: Iterable[str] | None = None
+    ) -> tuple[PairComparison, ...]:
+        """Return each experiment that another engine than Neurona did against the one that Neurona did, if it did.
+
+        seeds, only: as `compare` takes them. The correction is over all that the study has.
+        """
+        family = self._family(seeds)
+        return compare_engines(family, self.compare(seeds=seeds, only=only).rows, self.classes(family))
 
     def open_seal(self, models: Iterable[str], reason: str, *, data: Dataset | None = None) -> OpenedSeal:
         """Test the experiments called `models` on the test split, once and for good, and return what was found.
@@ -169,13 +213,13 @@ class Study:
 
     def _family(self, seeds: int | None) -> list[ExperimentRuns]:
         """Return every experiment that is declared with its runs, the baseline first."""
-        runs = {run.id: run for run in self._store.runs()}
+        runs = {run.id: run for run in self._store.runs() if run.seed < SEARCH_SEEDS}
         count = seeds if seeds is not None else max((run.seed + 1 for run in runs.values()), default=0)
         fingerprint = self.fingerprint
         return [ExperimentRuns.find(stored, runs, range(count), fingerprint) for stored in self._store.experiments()]
 
-    def _classes(self, family: Iterable[ExperimentRuns]) -> int:
-        """Return the number of classes, read off a diverged run: only these are counted by it."""
+    def classes(self, family: Iterable[ExperimentRuns]) -> int:
+        """Return the number of classes, read off a diverged run; 1 where none is, as nothing is counted by it."""
         for runs in family:
             for run in runs.ended.values():
                 if run.state == "diverged":
@@ -194,9 +238,6 @@ class Study:
 
     def __repr__(self) -> str:
         return f"Study({self.lab} on {self.dataset})\n{self.compare()!r}"
-
-
-STUDY_NAME = "study"  # what a study is called in the database of its own folder
 
 
 class Lab(LabSpec):
@@ -225,17 +266,25 @@ class Lab(LabSpec):
             raise UsageError(_("seeds must be at least 1, but is {seeds}.").format(seeds=seeds))
         chosen = self.chosen(only)
         data = data or load(self.dataset)
+        wanted = tasks(chosen, seeds, data.fingerprint)
+        check_engines(wanted)
         opened = self.open_study(data, study=study, url=url)
-        opened.run(tasks(chosen, seeds, data.fingerprint), data, workers=workers, on_event=on_event)
+        opened.run(wanted, data, workers=workers, on_event=on_event)
         return opened
 
     def open_study(self, data: Dataset, *, study: str | Path | None = None, url: str | None = None) -> Study:
-        """Return this lab's study on `data`, made if need be, with this lab's experiments declared in it."""
+        """Return this lab's study on `data`, made if need be, with this lab's experiments declared in it.
+
+        What a search has found stays declared too.
+        """
         if url is None:
             url, name = sqlite_url(Path(study or STUDIES / self.name)), STUDY_NAME
         else:
             name = str(study or self.name)
         store = Store.open(url, study=name, lab=self.name, dataset=self.dataset, fingerprint=data.fingerprint)
         classes = len(data.class_names)
-        store.declare([StoredExperiment(e, e.network.parameters(data.image_shape, classes)) for e in self.experiments])
+        declared = [StoredExperiment(e, e.network.parameters(data.image_shape, classes)) for e in self.experiments]
+        names = {stored.experiment.name for stored in declared}
+        found = [stored for stored in store.experiments() if stored.experiment.group == SEARCH_GROUP]
+        store.declare([*declared, *(stored for stored in found if stored.experiment.name not in names)])
         return Study(store)

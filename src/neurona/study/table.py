@@ -157,6 +157,7 @@ def _record(row: Row) -> dict[str, Any]:
     return {
         "name": row.experiment.name,
         "group": row.experiment.group,
+        "engine": row.experiment.engine,
         "differences": shown_differences(row),
         "parameters": row.parameters,
         **vars(row.runs),

@@ -1,93 +1,21 @@
-"""Networks to and from other programs. Keras (extra `[keras]`): `to_keras` and `from_keras`."""
+"""A user's compiled Keras model as a network, its training and its weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from neurona.errors import MissingExtraError, UsageError
+from neurona.errors import UsageError
 from neurona.i18n import _
+from neurona.keras import objective, optimizers
+from neurona.keras.model import arrays
 from neurona.run import Parameters
-from neurona.specs import ACTIVATIONS, OPTIMIZERS, Network, Optimizer, Training
+from neurona.specs import ACTIVATIONS, INITIALIZERS, Network, Training
 
-__all__ = ["FromKeras", "from_keras", "to_keras"]
+__all__ = ["FromKeras", "from_keras"]
 
-_NORMALIZATIONS = {"batch": "BatchNormalization", "layer": "LayerNormalization"}
 # Layers that a dense stack has before its first `Dense`, and between two
 _SHAPES = ("InputLayer", "Flatten")
-_OPTIMIZERS = {
-    "Adam": "adam",
-    "SGD": "sgd",
-    "RMSprop": "rmsprop",
-    "Adagrad": "adagrad",
-    "Adadelta": "adadelta",
-    "AdamW": "adamw",
-    "Nadam": "nadam",
-    "Adamax": "adamax",
-    "Lion": "lion",
-}
-
-
-def _keras() -> Any:
-    try:
-        import keras
-    except ImportError:
-        sentence = _("Keras is not installed; it comes with the extra [keras]: pip install 'neurona[keras]'.")
-        raise MissingExtraError(sentence) from None
-    return keras
-
-
-def to_keras(network: Network, parameters: Parameters, *, image_shape: tuple[int, int]) -> Any:
-    """Return a `keras.Model` that computes what the network does, from raw pixels to probabilities, not compiled.
-
-    parameters: as `Run.parameters` has them.
-    image_shape: height and width in pixels.
-
-    Raises MissingExtraError without Keras.
-    """
-    keras = _keras()
-    layers = keras.layers
-    inputs = x = layers.Input(image_shape)
-    x = layers.Flatten()(layers.Rescaling(1 / 255)(x))
-    if network.input_noise > 0:
-        x = layers.GaussianNoise(network.input_noise)(x)
-    if network.input_dropout > 0:
-        x = layers.Dropout(network.input_dropout)(x)
-    weighted = []
-    for index, units in enumerate(network.hidden):
-        activation = _keras_activation(keras, network.activations[index])
-        dense = layers.Dense(units, activation=None if network.normalization else activation)
-        y = dense(x)
-        weighted.append([dense])
-        if network.normalization:
-            normalization = getattr(layers, _NORMALIZATIONS[network.normalization])(epsilon=1e-3)
-            weighted[-1].append(normalization)
-            y = layers.Activation(activation)(normalization(y))
-        if network.dropouts[index] > 0:
-            y = layers.Dropout(network.dropouts[index])(y)
-        if network.alpha_dropouts[index] > 0:
-            y = layers.AlphaDropout(network.alpha_dropouts[index])(y)
-        x = layers.Add()([x, y]) if network.residual and index > 0 and x.shape == y.shape else y
-    weighted.append([layers.Dense(parameters[-1]["bias"].shape[0], activation="softmax")])
-    model = keras.Model(inputs, weighted[-1][0](x))
-    for layer, (dense, *normalizations) in zip(parameters, weighted, strict=True):
-        dense.set_weights([np.asarray(layer[name]) for name in ("kernel", "bias")])
-        for normalization in normalizations:
-            names = [variable.name for variable in normalization.weights]
-            normalization.set_weights([np.asarray(layer[name]) for name in names])
-    return model
-
-
-def _keras_activation(keras: Any, name: str) -> Any:
-    if name != "gelu_tanh":
-        return name
-
-    def gelu_tanh(x: Any) -> Any:
-        return keras.activations.gelu(x, approximate=True)
-
-    return keras.saving.register_keras_serializable("neurona")(gelu_tanh)
 
 
 class FromKeras(NamedTuple):
@@ -98,15 +26,19 @@ class FromKeras(NamedTuple):
     parameters: Parameters
 
 
-def from_keras(model: Any, *, batch_size: int = 100, epochs: int = 5, **training: Any) -> FromKeras:
+def from_keras(
+    model: Any, *, batch_size: int = 100, epochs: int = 5, steps: int | None = None, **training: Any
+) -> FromKeras:
     """Return the network, training and weights of a compiled Keras `Sequential` of dense layers.
 
     model: `Flatten`, `Rescaling(1/255)`, `Dense`, `Activation`, `Dropout`, `AlphaDropout`, `GaussianNoise`,
         `BatchNormalization` and `LayerNormalization` in the order that a `Network` has; ends in `Dense` with softmax.
         Without `Rescaling` it is taken to expect pixels from 0 to 1, as the course's does: Neurona divides by 255.
     batch_size, epochs, training: what Keras is told in `fit` and not in the model.
+    steps: of the whole training, epochs times the batches of an epoch; needed where the learning rate follows a
+        schedule, `CosineDecay`, `ExponentialDecay`, `PiecewiseConstantDecay` or `PolynomialDecay`.
 
-    Raises UsageError with the name of the layer, optimizer or loss that Neurona cannot take.
+    Raises UsageError with the name of the layer, optimizer, schedule or loss that Neurona cannot take.
     """
     parts = _Parts()
     for layer in model.layers:
@@ -115,8 +47,22 @@ def from_keras(model: Any, *, batch_size: int = 100, epochs: int = 5, **training
             sentence = _("the layer {name} is a {kind}, which a dense network of Neurona's cannot have.")
             raise UsageError(sentence.format(name=layer.name, kind=kind))
         _TAKERS[kind](parts, layer)
-    recipe = Training(optimizer=_optimizer(model), batch_size=batch_size, epochs=epochs, **training)
-    return FromKeras(parts.network(), recipe, tuple(parts.weights))
+    if getattr(model, "optimizer", None) is None:
+        raise UsageError(_("the model must be compiled, so that its optimizer and loss are known."))
+    network = parts.network()
+    optimizer, ema_momentum = optimizers.read(model, steps)
+    declared = {"optimizer": optimizer, "ema_momentum": ema_momentum, **objective.read(model.loss), **parts.training()}
+    recipe = Training(**{**declared, "batch_size": batch_size, "epochs": epochs, **training})
+    return FromKeras(network, recipe, tuple(parts.weights))
+
+
+class _Kernel(NamedTuple):
+    """What a `Dense` is told of its kernel."""
+
+    initializer: str
+    l1: float
+    l2: float
+    max_norm: float | None
 
 
 class _Parts:
@@ -128,6 +74,7 @@ class _Parts:
         self.rates: dict[str, dict[int, float]] = {"dropout": {}, "alpha_dropout": {}}
         self.normalizations: dict[int, str] = {}
         self.input: dict[str, float] = {}
+        self.kernels: list[_Kernel] = []
 
     def network(self) -> Network:
         """Return the network, when the model is whole."""
@@ -143,10 +90,17 @@ class _Parts:
         return Network(
             hidden=tuple(self.weights[index]["bias"].shape[0] for index in hidden),
             activation=_one_or_each(self.activations[:-1], "relu"),
+            initializer=self.kernels[0].initializer,
             normalization=next(iter(kinds), None),
             **{kind: _one_or_each([rates.get(i, 0.0) for i in hidden], 0.0) for kind, rates in self.rates.items()},
             **self.input,
         )
+
+    def training(self) -> dict[str, Any]:
+        """Return what `Training` is told of the kernels, which must all have the same."""
+        if len(set(self.kernels)) > 1:
+            raise UsageError(_("every Dense must have the same kernel initializer, regularizer and constraint."))
+        return {"l1": self.kernels[0].l1, "l2": self.kernels[0].l2, "max_norm": self.kernels[0].max_norm}
 
     def shape(self, layer: Any) -> None:
         """Take an input layer or a flattening."""
@@ -161,7 +115,8 @@ class _Parts:
         """Take a dense layer."""
         if not layer.use_bias:
             raise UsageError(_("the layer {name} must have biases.").format(name=layer.name))
-        self.weights.append(_arrays(layer))
+        self.kernels.append(_kernel(layer))
+        self.weights.append(arrays(layer))
         self.activations.append(_activation_name(layer))
 
     def activation(self, layer: Any) -> None:
@@ -178,7 +133,7 @@ class _Parts:
             sentence = _("the layer {name} must come between a Dense and its activation, with epsilon 0.001.")
             raise UsageError(sentence.format(name=layer.name))
         self.normalizations[index] = "batch" if type(layer).__name__ == "BatchNormalization" else "layer"
-        self.weights[index] |= _arrays(layer)
+        self.weights[index] |= arrays(layer)
 
     def dropout(self, layer: Any) -> None:
         """Take dropout of either kind, on the input or after a hidden layer."""
@@ -215,33 +170,39 @@ def _one_or_each(values: list[Any], default: Any) -> Any:
     return tuple(values) if len(set(values)) > 1 else next(iter(values), default)
 
 
-def _arrays(layer: Any) -> dict[str, Any]:
-    """Return a layer's weights, Keras' name -> array."""
-    return {variable.name: np.asarray(variable.value) for variable in layer.weights}
-
-
 def _activation_name(layer: Any) -> str:
     return str(getattr(layer.activation, "__name__", layer.activation))
 
 
-def _optimizer(model: Any) -> Optimizer:
-    if getattr(model, "optimizer", None) is None:
-        raise UsageError(_("the model must be compiled, so that its optimizer and loss are known."))
-    loss = model.loss if isinstance(model.loss, str) else type(model.loss).__name__
-    if loss.replace("_", "").lower() not in ("sparsecategoricalcrossentropy", "categoricalcrossentropy"):
-        raise UsageError(_("the loss must be categorical cross-entropy, but is {loss}.").format(loss=loss))
-    kind = type(model.optimizer).__name__
-    if kind not in _OPTIMIZERS:
-        raise UsageError(_("the optimizer {kind} is none of Neurona's.").format(kind=kind))
-    config = model.optimizer.get_config()
-    if isinstance(config["learning_rate"], dict):
-        raise UsageError(_("the optimizer's learning rate must be a number; say the schedule in Neurona's words."))
-    name = "amsgrad" if config.get("amsgrad") else _OPTIMIZERS[kind]
-    wanted = (*OPTIMIZERS[name], "weight_decay", "clipnorm", "global_clipnorm", "clipvalue")
-    settings = {key: _shortest(config[key]) for key in wanted if config.get(key) is not None}
-    return Optimizer(name=name, **settings)
+def _kernel(layer: Any) -> _Kernel:
+    """Return what a `Dense` is told of its kernel; UsageError for what Neurona cannot take."""
+    config = layer.get_config()
+    for key in ("bias_regularizer", "activity_regularizer", "bias_constraint", "lora_rank"):
+        if config.get(key) is not None:
+            sentence = _("the layer {name} has a {key}, which Neurona's layers do not have.")
+            raise UsageError(sentence.format(name=layer.name, key=key))
+    penalty, bound = layer.kernel_regularizer, layer.kernel_constraint
+    kinds = {"kernel_regularizer": (penalty, ("L1", "L2", "L1L2")), "kernel_constraint": (bound, ("MaxNorm",))}
+    for key, (value, known) in kinds.items():
+        if value is not None and type(value).__name__ not in known:
+            sentence = _("the {key} of the layer {name} must be one of {known}, but is {kind}.")
+            kind = type(value).__name__
+            raise UsageError(sentence.format(key=key, name=layer.name, known=", ".join(known), kind=kind))
+    if bound is not None and bound.axis != 0:
+        sentence = _("the MaxNorm of the layer {name} must bound the weights into each unit: axis=0.")
+        raise UsageError(sentence.format(name=layer.name))
+    return _Kernel(
+        initializer=_initializer_name(layer),
+        l1=float(getattr(penalty, "l1", 0.0)),
+        l2=float(getattr(penalty, "l2", 0.0)),
+        max_norm=None if bound is None else float(bound.max_value),
+    )
 
 
-def _shortest(value: Any) -> Any:
-    """Return the shortest decimal that is this float32: Keras gives back 0.10000000149 for a rate of 0.1."""
-    return float(str(np.float32(value))) if isinstance(value, float | np.floating) else value
+def _initializer_name(layer: Any) -> str:
+    kind = type(layer.kernel_initializer).__name__
+    found = {name.replace("_", ""): name for name in INITIALIZERS}.get(kind.lower())
+    if found is None or layer.kernel_initializer.get_config().get("gain", 1.0) != 1.0:
+        sentence = _("the layer {name} has the kernel initializer {kind}, which is none of Neurona's: {names}.")
+        raise UsageError(sentence.format(name=layer.name, kind=kind, names=", ".join(INITIALIZERS)))
+    return found

@@ -1,0 +1,64 @@
+"""The engines by name: Neurona's own, and Keras (extra `[keras]`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from neurona import engine as own
+from neurona.data import Dataset
+from neurona.engine import Checkpoint
+from neurona.run import Epoch, Run
+from neurona.specs import NEURONA, Network, Training, check_engine
+
+__all__ = ["ONE_AT_A_TIME", "check_ready", "train"]
+
+ONE_AT_A_TIME = frozenset({"keras"})  # engines that train one run of a process at a time
+
+
+def check_ready(engine: str) -> None:
+    """Raise MissingExtraError or UsageError when `engine` cannot train here; the first time that loads it."""
+    if engine != NEURONA:
+        from neurona.keras.engine import check_backend
+
+        check_backend()
+
+
+def train(
+    network: Network,
+    training: Training,
+    data: Dataset,
+    *,
+    seed: int,
+    engine: str = NEURONA,
+    on_epoch: Callable[[int, Epoch], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    on_checkpoint: Callable[[Callable[[], Checkpoint]], None] | None = None,
+    resume: Checkpoint | None = None,
+) -> Run:
+    """Train `network` on `data.train` with an engine of `ENGINES` and return the run.
+
+    Same arguments, same bits, on the same machine; with Keras, as far as its backend keeps that promise.
+
+    seed: 0 or more; what initial weights, order of the images and dropout are drawn from.
+    on_epoch: called with the epoch's number (from 1) and figures, as each ends.
+    stop: asked after each epoch; when it says True, `engine.Interrupted` is raised.
+    on_checkpoint, resume: see `engine.train`; Keras makes no checkpoints.
+
+    Raises SpecError for an engine that does not exist or cannot do `training`, and MissingExtraError for Keras without
+    the extra `[keras]`.
+    """
+    check_engine(engine, training)
+    if engine == NEURONA:
+        return own.train(
+            network,
+            training,
+            data,
+            seed=seed,
+            on_epoch=on_epoch,
+            stop=stop,
+            on_checkpoint=on_checkpoint,
+            resume=resume,
+        )
+    from neurona.keras import engine as keras_engine
+
+    return keras_engine.train(network, training, data, seed=seed, on_epoch=on_epoch, stop=stop)

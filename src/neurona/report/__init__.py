@@ -1,0 +1,5 @@
+"""A study's report: one HTML file that works offline, drawn from the store alone."""
+
+from neurona.report.writing import write_report
+
+__all__ = ["write_report"]

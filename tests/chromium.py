@@ -1,0 +1,91 @@
+"""A Chromium without a window, for the tests of what people look at."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import axe_core_python
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+
+ABSENT = "Chromium and its driver are not installed (Debian's packages: chromium, chromium-driver)"
+_AXE = Path(axe_core_python.__file__).with_name("axe.min.js")
+_PATIENCE_SECONDS = 60.0
+
+
+def binaries() -> tuple[str, str] | None:
+    """Return the paths of Chromium and of its driver, None where one of them is not installed."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    return (browser, driver) if browser and driver else None
+
+
+class Chromium:
+    """The browser: opens files, takes on the size and the colours of a reader's screen, and remembers what it did."""
+
+    def __init__(self, browser: str, driver: str) -> None:
+        options = Options()
+        options.binary_location = browser
+        for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+            options.add_argument(argument)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        self._driver = webdriver.Chrome(options=options, service=Service(driver))
+
+    def quit(self) -> None:
+        """End the browser."""
+        self._driver.quit()
+
+    def show(self, file: Path, *, width: int, scheme: str) -> None:
+        """Open `file` on a screen of `width` pixels, in `light` or `dark`, and wait until its figures are drawn."""
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        self._driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self.turn(scheme)
+        self._driver.get(file.resolve().as_uri())
+        self.wait("document.documentElement.dataset.drawn === 'all'")
+
+    def wait(self, condition: str) -> None:
+        """Wait until a JavaScript expression is true."""
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while not self.ask(condition):
+            if time.monotonic() > until:
+                raise TimeoutError(f"{condition} was not so in {_PATIENCE_SECONDS:.0f} s: {self.messages()}")
+            time.sleep(0.05)
+
+    def turn(self, scheme: str) -> None:
+        """Turn the colours of the screen to `light` or `dark`."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self._driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    def ask(self, expression: str) -> Any:
+        """Return the value of a JavaScript expression."""
+        return self._driver.execute_script(f"return {expression}")
+
+    def messages(self) -> list[str]:
+        """Return what the console has said since the last question."""
+        return [entry["message"] for entry in self._driver.get_log("browser")]
+
+    def requested(self) -> set[str]:
+        """Return the addresses that were asked for since the last question, those inside the file left out."""
+        events = (json.loads(entry["message"])["message"] for entry in self._driver.get_log("performance"))
+        found = {
+            event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"
+        }
+        return {address for address in found if not address.startswith(("data:", "blob:"))}
+
+    def violations(self) -> list[str]:
+        """Return what axe-core finds against WCAG 2 and good practice, a line each.
+
+        What Plotly has drawn is one image to assistive technology, and is not gone through mark by mark.
+        """
+        self._driver.execute_script(_AXE.read_text(encoding="utf-8"))
+        found = self._driver.execute_async_script(
+            "const done = arguments[0];"
+            "axe.run({exclude: ['[data-figure] > *']}, {resultTypes: ['violations']})"
+            ".then((result) => done(result.violations));"
+        )
+        return [f"{one['id']} ({one['impact']}): {node['html'][:120]}" for one in found for node in one["nodes"]]
