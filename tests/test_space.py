@@ -152,3 +152,15 @@ def test_the_built_in_spaces_are_what_the_docs_say(name: str) -> None:
         assert all(50_000 % int(size) == 0 for size in search.space.parameters["training.batch_size"].texts)
     else:
         assert list(search.space.parameters) == [RATE]
+
+
+def test_a_lab_may_have_a_search_and_no_experiment(tmp_path: Path) -> None:
+    file = tmp_path / "lab.toml"
+    file.write_text('[lab]\nname = "mine"\ndataset = "mnist"\n')
+    with pytest.raises(SpecError, match=r"experiment: a lab needs at least one"):
+        LabSpec.load(file)
+    file.write_text(file.read_text() + "[search.space]\nnetwork.dropout = [0.0, 0.1]\n")
+    lab = LabSpec.load(file)
+    assert [experiment.name for experiment in lab.experiments] == ["baseline"]
+    assert lab.search is not None
+    assert list(lab.search.space.parameters) == ["network.dropout"]

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
+from typing import Any
 
 from neurona.errors import UsageError
 from neurona.i18n import _
 
-__all__ = ["write_whole"]
+__all__ = ["finite", "write_whole"]
 
 
 def write_whole(content: bytes, path: Path) -> None:
-    """Write `content` beside `path`, then rename it: a half-written file never stands there."""
+    """Write `content` beside `path`, then rename it: a half-written file never stands there.
+
+    Raises UsageError when it cannot be written, or `path` is there and no plain file: a device would be replaced.
+    """
+    if path.exists() and not path.is_file():
+        raise UsageError(_("{file} is not a plain file, and is left as it is.").format(file=path))
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         beside.write_bytes(content)
@@ -20,3 +27,14 @@ def write_whole(content: bytes, path: Path) -> None:
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise UsageError(_("{file} cannot be written: {error}.").format(file=path, error=error.strerror)) from None
+
+
+def finite(value: Any) -> Any:
+    """Return a value for JSON, which has no NaN and no infinity: with None for them, at any depth."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(part) for part in value]
+    return value

@@ -67,8 +67,9 @@ class LabSpec(Spec):
         declared = document.get("experiment", [])
         if not isinstance(declared, list) or not all(isinstance(item, dict) for item in declared):
             missing.append(Problem(("experiment",), _("must be tables, each under [[experiment]].")))
-        elif not declared:
-            missing.append(Problem(("experiment",), _("a lab needs at least one [[experiment]] beside its baseline.")))
+        elif not declared and "search" not in document:
+            sentence = _("a lab needs at least one [[experiment]] beside its baseline, or a [search].")
+            missing.append(Problem(("experiment",), sentence))
         elif len(declared) > _MOST_EXPERIMENTS:
             sentence = _("a lab may have {most} experiments at most, but has {count}.")
             missing.append(Problem(("experiment",), sentence.format(most=_MOST_EXPERIMENTS, count=len(declared))))

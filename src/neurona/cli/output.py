@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from functools import cache
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from neurona.files import finite
 from neurona.i18n import _
 
 __all__ = ["confirmed", "print_json", "progress", "result"]
@@ -38,15 +38,5 @@ def confirmed(question: str) -> bool:
 
 def print_json(document: Any) -> None:
     """Write one JSON document to stdout; what is not a finite number is null."""
-    json.dump(_finite(document), sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
+    json.dump(finite(document), sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
     sys.stdout.write("\n")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return value

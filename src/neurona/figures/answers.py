@@ -143,21 +143,9 @@ def draw_classes(numbers: ClassesOf) -> Figure:
     order = sorted(range(len(numbers.scores)), key=lambda index: numbers.scores[index].f1)
     names = [style.plain(numbers.class_names[index]) for index in order]
     figure = style.blank(title, height=110 + 26 * max(len(order), 3))
-    lines_x: list[float | None] = []
-    lines_y: list[str | None] = []
-    for index, name in zip(order, names, strict=True):
-        lines_x += [100 * numbers.scores[index].precision, 100 * numbers.scores[index].recall, None]
-        lines_y += [name, name, None]
-    figure.add_trace(
-        go.Scatter(
-            x=lines_x,
-            y=lines_y,
-            mode="lines",
-            line={"color": style.FAINT, "width": 3},
-            showlegend=False,
-            hoverinfo="skip",
-        )
-    )
+    scores = [numbers.scores[index] for index in order]
+    ends = [(100 * score.precision, 100 * score.recall) for score in scores]
+    figure.add_trace(style.connections(names, ends))
     for key, title_of_key, colour, symbol in (
         ("precision", _("precision"), style.ORANGE, "diamond-open"),
         ("recall", _("recall"), style.BLUE, "circle"),

@@ -190,21 +190,8 @@ def draw_gap(numbers: Sequence[Gap]) -> Figure:
 
     title = _("Accuracy on training and on validation images")
     figure = style.blank(title, height=120 + 24 * max(len(numbers), 2))
-    lines_x: list[float | None] = []
-    lines_y: list[str | None] = []
-    for one in numbers:
-        lines_x += [100 * one.training, 100 * one.validation, None]
-        lines_y += [one.name, one.name, None]
-    figure.add_trace(
-        go.Scatter(
-            x=lines_x,
-            y=lines_y,
-            mode="lines",
-            line={"color": style.FAINT, "width": 3},
-            showlegend=False,
-            hoverinfo="skip",
-        )
-    )
+    ends = [(100 * one.training, 100 * one.validation) for one in numbers]
+    figure.add_trace(style.connections([one.name for one in numbers], ends))
     for name, values, colour, symbol in (
         (_("training"), [100 * one.training for one in numbers], style.ORANGE, "circle-open"),
         (_("validation"), [100 * one.validation for one in numbers], style.BLUE, "circle"),

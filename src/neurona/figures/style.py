@@ -7,6 +7,7 @@ scheme's. So a figure changes between light and dark by its template alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -29,6 +30,7 @@ __all__ = [
     "VERDICT_COLOURS",
     "Scheme",
     "blank",
+    "connections",
     "faded",
     "per_cent_axis",
     "plain",
@@ -130,6 +132,20 @@ def blank(title: str, *, height: int, **layout: Any) -> go.Figure:
     figure = go.Figure()
     figure.update_layout(template=template(), title={"text": title}, height=height, dragmode=False, **layout)
     return figure
+
+
+def connections(names: Sequence[str], ends: Sequence[tuple[float, float]]) -> go.Scatter:
+    """Return a pale line in the row of each name, from one end to the other."""
+    import plotly.graph_objects as go
+
+    return go.Scatter(
+        x=[x for low, high in ends for x in (low, high, None)],
+        y=[y for name in names for y in (name, name, None)],
+        mode="lines",
+        line={"color": FAINT, "width": 3},
+        showlegend=False,
+        hoverinfo="skip",
+    )
 
 
 def per_cent_axis(title: str, **more: Any) -> dict[str, Any]:

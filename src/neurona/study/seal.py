@@ -16,6 +16,7 @@ import numpy as np
 from neurona.data import Dataset, Split
 from neurona.engine import evaluate, predictions
 from neurona.errors import DataError, UsageError
+from neurona.files import finite
 from neurona.i18n import _
 from neurona.opening import ModelRecord, Opening
 from neurona.sealed import read_test
@@ -175,7 +176,7 @@ def open_seal(store: Store, finalists: Sequence[ExperimentRuns], data: Dataset, 
     test = read_test(data)
     experiments = tuple(_test(runs, parameters, test, data.classes) for runs in finalists)
     pairs = _pairs(finalists, experiments, parameters, test)
-    results = _finite(
+    results = finite(
         {
             "images": len(test),
             "experiments": [asdict(experiment) for experiment in experiments],
@@ -276,17 +277,6 @@ def _user() -> str:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
         return str(os.getuid()) if hasattr(os, "getuid") else "?"
-
-
-def _finite(value: Any) -> Any:
-    """Return a JSON value with None for what is not a finite number."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return value
 
 
 def _shown_estimate(estimate: Estimate) -> str:
