@@ -16,7 +16,7 @@ import pytest
 
 from neurona.cli import main
 from neurona.data import Dataset
-from neurona.store import read_weights
+from neurona.model import load_model
 
 LAB = """
 [lab]
@@ -73,8 +73,9 @@ def test_train_json_and_save(program, tmp_path: Path) -> None:
     assert set(document["seconds"]) == {"load", "compile", "train"}
     assert len(document["fingerprint"]) == 64
     assert "Epoch 2/2" in done.stderr
-    parameters = read_weights((tmp_path / "model.safetensors").read_bytes())
-    assert parameters[0]["kernel"].shape == (784, 20)
+    model = load_model(tmp_path / "model.safetensors")
+    assert model.members[0][0]["kernel"].shape == (784, 20)
+    assert model.metrics["val_accuracy"] == document["history"]["val_accuracy"][-1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.safetensors"]
 
 

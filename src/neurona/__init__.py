@@ -14,6 +14,7 @@ _EXPORTS = {
     "EarlyStopping": "specs",
     "Experiment": "specs",
     "Lab": "study",
+    "Model": "model",
     "Network": "specs",
     "NeuronaError": "errors",
     "Optimizer": "specs",
@@ -24,6 +25,7 @@ _EXPORTS = {
     "Training": "specs",
     "from_keras": "keras.reading",
     "load": "data",
+    "load_model": "model",
     "to_keras": "keras.model",
     "train": "engines",
     "write_report": "report",
@@ -35,6 +37,7 @@ __all__ = [
     "EarlyStopping",
     "Experiment",
     "Lab",
+    "Model",
     "Network",
     "NeuronaError",
     "Optimizer",
@@ -46,6 +49,7 @@ __all__ = [
     "__version__",
     "from_keras",
     "load",
+    "load_model",
     "to_keras",
     "train",
     "write_report",
@@ -58,6 +62,8 @@ if TYPE_CHECKING:
     from neurona.errors import NeuronaError as NeuronaError
     from neurona.keras.model import to_keras as to_keras
     from neurona.keras.reading import from_keras as from_keras
+    from neurona.model import Model as Model
+    from neurona.model import load_model as load_model
     from neurona.report import write_report as write_report
     from neurona.run import Run as Run
     from neurona.search import Search as Search

@@ -67,10 +67,9 @@ def train(
         raise UsageError(_("--save: there is no folder {folder}.").format(folder=save.resolve().parent))
     run, data, load_seconds = _train(experiment, dataset, seed, quiet=as_json)
     if save is not None:
-        from neurona.files import write_whole
-        from neurona.store import write_weights
+        from neurona.model import Model
 
-        write_whole(write_weights(run.parameters, run.network, run.training), save)
+        Model.of(run, data).save(save)
     if as_json:
         print_json(_document(run, data, load_seconds))
         return

@@ -16,7 +16,7 @@ from neurona.i18n import _
 
 __all__ = ["NEWEST", "VERSION_TABLE", "bring_up_to_date", "version"]
 
-NEWEST = "0003"
+NEWEST = "0004"
 VERSION_TABLE = "neurona_version"  # not Alembic's default, which another program in the same database may use
 _UNVERSIONED = "0001"  # what a database is that has tables and no version: the first ones had none
 _FOLDER = Path(__file__).parent

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 __all__ = [
+    "champions",
     "checkpoints",
     "claims",
+    "drawings",
     "epochs",
     "experiments",
     "metadata",
+    "norms",
     "openings",
     "runs",
     "sittings",
@@ -113,4 +116,33 @@ claims = sa.Table(
     sa.Column("search", sa.String(64), primary_key=True),
     sa.Column("trial", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("owner", sa.String(200), nullable=False),
+)
+norms = sa.Table(
+    "norms",  # of a layer's weights and gradients at the end of an epoch
+    metadata,
+    sa.Column("study", sa.Integer, primary_key=True),
+    sa.Column("run", sa.String(32), primary_key=True),
+    sa.Column("epoch", sa.Integer, primary_key=True),
+    sa.Column("layer", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("weights", sa.Double),
+    sa.Column("gradients", sa.Double),
+    sa.ForeignKeyConstraint(["study", "run"], ["runs.study", "runs.id"], ondelete="CASCADE"),
+)
+champions = sa.Table(
+    "champions",  # models finally chosen: which runs they are made of, and what was measured
+    metadata,
+    sa.Column("study", sa.ForeignKey("neurona_studies.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("declared", sa.Text, nullable=False),
+    sa.Column("created", sa.Double, nullable=False),
+)
+drawings = sa.Table(
+    "drawings",  # by a person, who said what they are
+    metadata,
+    sa.Column("study", sa.ForeignKey("neurona_studies.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("label", sa.Integer, nullable=False),
+    sa.Column("image", sa.LargeBinary, nullable=False),  # uint8, row by row
+    sa.Column("strokes", sa.Text, nullable=False),
+    sa.Column("created", sa.Double, nullable=False),
 )
