@@ -344,7 +344,7 @@ def test_the_command_and_its_json(folder: Path) -> None:
     (record,) = opened(folder).openings()
     assert document["opening"]["hash"] == record.hash
     assert document["opening"]["models"][0]["sha256"] == record.models[0].sha256
-    assert {key: document[key] for key in ("images", "experiments", "pairs")} == record.results
+    assert {key: document[key] for key in ("images", "experiments", "champions", "pairs")} == record.results
     shown = run(folder, "wide", "--reason", "once more", "--yes")
     assert shown.returncode == 0
     assert "opening 2 of this study's test set" in shown.stdout

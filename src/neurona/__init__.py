@@ -23,6 +23,7 @@ _EXPORTS = {
     "Search": "search",
     "Study": "study",
     "Training": "specs",
+    "best": "champion",
     "from_keras": "keras.reading",
     "load": "data",
     "load_model": "model",
@@ -47,6 +48,7 @@ __all__ = [
     "Study",
     "Training",
     "__version__",
+    "best",
     "from_keras",
     "load",
     "load_model",
@@ -56,6 +58,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from neurona.champion import best as best
     from neurona.data import Dataset as Dataset
     from neurona.data import load as load
     from neurona.engines import train as train

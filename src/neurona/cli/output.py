@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -13,7 +15,7 @@ from rich.console import Console
 from neurona.files import finite
 from neurona.i18n import _
 
-__all__ = ["confirmed", "print_json", "progress", "result"]
+__all__ = ["confirmed", "print_json", "progress", "result", "stopping_cleanly"]
 
 
 @cache
@@ -34,6 +36,17 @@ def confirmed(question: str) -> bool:
     typer.echo(f"{question} [{hint}] ", nl=False, err=True)
     answer = sys.stdin.readline().strip().lower()
     return answer in {"y", "yes", yes[:1], yes, yes.replace("í", "i")}
+
+
+@contextmanager
+def stopping_cleanly(place: str) -> Iterator[None]:
+    """End the program on Ctrl-C with a sentence that says where what there is is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sentence = _("Stopped. What there is is kept in {place}; the same command goes on from there.")
+        progress().print(sentence.format(place=place), style="bold")
+        sys.exit(130)
 
 
 def print_json(document: Any) -> None:

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from neurona import __version__
-from neurona.cli import bench, compare, data, lab, report, seal, search, study, train
+from neurona.cli import bench, best, compare, data, lab, report, seal, search, study, train
 from neurona.errors import NeuronaError, nearest
 from neurona.i18n import _
 
@@ -88,6 +88,7 @@ _study = typer.Typer(cls=_Group, no_args_is_help=True)
 _add("train", train.train, _("Train one network and show it epoch by epoch."))
 _add("lab", lab.lab, _("Run a lab: every experiment with several seeds, then a table that compares them."))
 _add("search", search.search, _("Search for good settings, and train the best again with fresh seeds."))
+_add("best", best.best, _("Train the best model that a given time allows."))
 _add("compare", compare.compare, _("Compare two experiments of a study: difference, verdict, cost."))
 _add("test", seal.open_seal, _("Open the test set for the models you have settled on; it is recorded for good."))
 _add("report", report.report, _("Write a study's report: one HTML file that works offline."))

@@ -19,7 +19,9 @@ __all__ = ["open_seal"]
 
 
 def open_seal(
-    experiments: Annotated[list[str], typer.Argument(metavar="EXPERIMENT", help=_("The experiments to test."))],
+    experiments: Annotated[
+        list[str], typer.Argument(metavar="EXPERIMENT", help=_("The experiments and champions to test."))
+    ],
     reason: Annotated[str, typer.Option(help=_("Why now; it is kept with the results."))],
     study: StudyPlace = None,
     db: StudyDatabase = None,
@@ -70,6 +72,13 @@ def _confirmed(study: Study, experiments: list[str]) -> bool:
 
 
 def _print(seal: OpenedSeal) -> None:
+    if seal.experiments:
+        _print_table(seal)
+    for sentence in (*seal.champion_sentences(), *seal.sentences(), *seal.notes):
+        result().print(sentence, markup=False)
+
+
+def _print_table(seal: OpenedSeal) -> None:
     from rich.box import HORIZONTALS
     from rich.table import Table
 
@@ -85,5 +94,3 @@ def _print(seal: OpenedSeal) -> None:
         "interval is Wilson's, for the number of images."
     )
     result().print(explained, style="dim")
-    for sentence in (*seal.sentences(), *seal.notes):
-        result().print(sentence, markup=False)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from neurona.cli.compare import STYLES
-from neurona.cli.output import print_json, progress, result
+from neurona.cli.output import print_json, progress, result, stopping_cleanly
 from neurona.errors import UsageError
 from neurona.i18n import _
 
@@ -83,7 +80,7 @@ def search(
         from neurona.cli.search_live import SearchProgress
 
         shown = SearchProgress(wanted, trials=trials, minutes=minutes, finalists=finalists, seeds=seeds)
-        with _stopping_cleanly(place if db is None else wanted.lab.name), shown.watched(progress()):
+        with stopping_cleanly(place if db is None else wanted.lab.name), shown.watched(progress()):
             found = wanted.run(
                 trials=trials,
                 minutes=minutes,
@@ -107,16 +104,6 @@ def search(
     if not any(searched.count("complete") for searched in found.searched):
         progress().print(_("No trial is complete."), style="bold red")
         raise typer.Exit(1)
-
-
-@contextmanager
-def _stopping_cleanly(place: str) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        sentence = _("Stopped. What there is is kept in {place}; the same command goes on from there.")
-        progress().print(sentence.format(place=place), style="bold")
-        sys.exit(130)
 
 
 _NARROW = 130  # columns of a terminal under which the table leaves out what is not needed to choose

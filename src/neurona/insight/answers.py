@@ -94,7 +94,7 @@ def scorer(network: Network) -> Callable[..., jax.Array]:
 
 
 def log_softmax(scores: Floats) -> Floats:
-    """Return the logarithm of the softmax of `scores`, `(n, classes)`, over classes."""
-    shifted = scores - scores.max(axis=1, keepdims=True)
-    found: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    """Return the logarithm of the softmax of `scores`, `(…, classes)`, over classes."""
+    shifted = scores - scores.max(axis=-1, keepdims=True)
+    found: Floats = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return found

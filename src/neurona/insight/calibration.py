@@ -70,8 +70,10 @@ def calibration(answers: Answers, *, bins: int = 15) -> Calibration:
 def temperature(scores: Floats, labels: Labels) -> float:
     """Return the number by which `scores` `(n, classes)` are to be divided for the smallest mean loss on `labels`.
 
-    Guo et al. (2017), section 4.2. Searched between 1/100 and 100, in which the loss has one minimum: it is convex in
-    1/temperature. Where every answer is right the smallest loss is at no temperature at all, and 1/100 is returned.
+    Of several networks, `(networks, n, classes)`, the loss is that of the mean of their probabilities.
+    Guo et al. (2017), section 4.2. Searched between 1/100 and 100, in which the loss of one network has one minimum: it
+    is convex in 1/temperature. Where every answer is right the smallest loss is at no temperature at all, and 1/100 is
+    returned.
     """
     from scipy.optimize import minimize_scalar
 
@@ -85,4 +87,7 @@ def temperature(scores: Floats, labels: Labels) -> float:
 
 
 def _loss(scores: Floats, labels: Labels, divisor: float) -> float:
-    return float(-log_softmax(scores / divisor)[np.arange(len(labels)), labels].mean())
+    answers = log_softmax(scores / divisor)[..., np.arange(len(labels)), labels]
+    if answers.ndim > 1:
+        answers = np.logaddexp.reduce(answers, axis=0) - np.log(len(answers))
+    return float(-answers.mean())

@@ -1,6 +1,7 @@
 """Where a study keeps its experiments, runs, epochs and weights: SQLite in its folder, or PostgreSQL by URL."""
 
 from neurona.store.archive import write_archive
+from neurona.store.champions import StoredChampion, champions, put_champion
 from neurona.store.database import BUSY_SECONDS, PATIENCE_SECONDS, Database, sqlite_url
 from neurona.store.owner import Owner
 from neurona.store.sittings import Sittings
@@ -18,11 +19,14 @@ __all__ = [
     "Provenance",
     "Sittings",
     "Store",
+    "StoredChampion",
     "StoredExperiment",
     "StoredRun",
     "Summary",
     "Task",
+    "champions",
     "merge",
+    "put_champion",
     "read_weights",
     "remove",
     "sqlite_url",

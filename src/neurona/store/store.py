@@ -256,6 +256,12 @@ class Store:
             given_back = sa.update(tables.runs).where(*self._claimed_by(owner))
             connection.execute(given_back.values(state="pending", owner=""))
 
+    def abandon(self, task: Task, owner: Owner) -> None:
+        """Forget `task`, if it is `owner`'s and has not ended, with its checkpoint."""
+        with self.database.writing() as connection:
+            mine = (*self._claimed_by(owner), tables.runs.c.id == task.id)
+            connection.execute(sa.delete(tables.runs).where(*mine))
+
     def keep_checkpoint(
         self, task: Task, owner: Owner, epochs: Sequence[Epoch], arrays: Sequence[np.ndarray[Any, Any]]
     ) -> None:

@@ -1,5 +1,6 @@
 """A study: what a lab has produced, the comparison of its experiments, and the seal of its test set."""
 
+from neurona.study.champions import ChampionRecord, Member, assembled, keep, records
 from neurona.study.comparison import (
     Counts,
     ExperimentRuns,
@@ -11,7 +12,7 @@ from neurona.study.comparison import (
     rows,
 )
 from neurona.study.pair import PairComparison
-from neurona.study.seal import ExperimentTest, OpenedSeal, PairTest, PickedTest
+from neurona.study.seal import ChampionTest, ExperimentTest, OpenedSeal, PairTest, PickedTest
 from neurona.study.study import SEARCH_GROUP, SEARCH_SEEDS, STUDIES, STUDY_NAME, Lab, Study
 from neurona.study.table import Comparison
 
@@ -20,6 +21,8 @@ __all__ = [
     "SEARCH_SEEDS",
     "STUDIES",
     "STUDY_NAME",
+    "ChampionRecord",
+    "ChampionTest",
     "Comparison",
     "Counts",
     "ExperimentRuns",
@@ -27,13 +30,17 @@ __all__ = [
     "Finding",
     "FindingWord",
     "Lab",
+    "Member",
     "OpenedSeal",
     "PairComparison",
     "PairTest",
     "PickedTest",
     "Row",
     "Study",
+    "assembled",
     "compared",
     "counted_accuracy",
+    "keep",
+    "records",
     "rows",
 ]

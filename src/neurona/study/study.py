@@ -10,6 +10,7 @@ from neurona.data import Dataset, load
 from neurona.errors import UsageError
 from neurona.i18n import _
 from neurona.lab import LabSpec
+from neurona.model import Model
 from neurona.opening import Opening
 from neurona.run import Parameters
 from neurona.runner import Event, check_engines, run_tasks, tasks
@@ -27,6 +28,7 @@ from neurona.store import (
     verify,
     write_archive,
 )
+from neurona.study.champions import ChampionRecord, assembled, records
 from neurona.study.comparison import ExperimentRuns, rows
 from neurona.study.pair import PairComparison, compare_engines, compare_pair
 from neurona.study.seal import OpenedSeal, check_finalists, open_seal
@@ -170,26 +172,43 @@ class Study:
         return compare_engines(family, self.compare(seeds=seeds, only=only).rows, self.classes(family))
 
     def open_seal(self, models: Iterable[str], reason: str, *, data: Dataset | None = None) -> OpenedSeal:
-        """Test the experiments called `models` on the test split, once and for good, and return what was found.
+        """Test the experiments and champions called `models` on the test split, once and for good.
 
-        Every run of them that has ended is tested. The opening is recorded in the study with time, user, models,
-        `reason` and results; it can be repeated, which is recorded too. What is trained afterwards is marked.
+        Every run of an experiment that has ended is tested, and a champion as a whole. The opening is recorded in the
+        study with time, user, models, `reason` and results; it can be repeated, which is recorded too. What is trained
+        afterwards is marked.
 
         data: the study's data set; loaded from `self.dataset` unless given.
 
         Raises UsageError for a name that the study does not have, an experiment without a complete run or an empty
         reason, and DataError when the data are no longer those the study was made with.
         """
-        finalists = self.check_finalists(models, reason)
-        return open_seal(self._store, finalists, data or load(self.dataset), reason)
+        finalists, champions = self.check_finalists(models, reason)
+        return open_seal(self._store, finalists, data or load(self.dataset), reason, champions)
 
-    def check_finalists(self, models: Iterable[str], reason: str) -> list[ExperimentRuns]:
-        """Return the runs that `open_seal` would test; raises UsageError where it would, but opens nothing."""
-        family = {runs.name: runs for runs in self._family(None)}
+    def check_finalists(self, models: Iterable[str], reason: str) -> tuple[list[ExperimentRuns], list[ChampionRecord]]:
+        """Return the runs and champions that `open_seal` would test.
+
+        Raises UsageError where it would, but opens nothing.
+        """
+        family, chosen = {runs.name: runs for runs in self._family(None)}, self.champions()
         names = dict.fromkeys([models] if isinstance(models, str) else models)
-        finalists = [self._named(name, family) for name in names]
-        check_finalists(finalists, reason)
-        return finalists
+        finalists = [self._named(name, family) for name in names if name not in chosen]
+        champions = [chosen[name] for name in names if name in chosen]
+        check_finalists(finalists, reason, champions)
+        return finalists, champions
+
+    def champions(self) -> dict[str, ChampionRecord]:
+        """Return the models that `neurona best` has made, or is making, by name."""
+        return records(self._store)
+
+    def champion_model(self, name: str) -> Model:
+        """Return the champion called `name`. Raises UsageError when there is none, or it is not trained to its end."""
+        chosen = self.champions()
+        if name not in chosen or not chosen[name].is_ready:
+            sentence = _("the study has no champion {name!r} that is trained to its end; `neurona best` makes one.")
+            raise UsageError(sentence.format(name=name) + did_you_mean(name, chosen))
+        return assembled(self._store, chosen[name])
 
     def openings(self) -> tuple[Opening, ...]:
         """Return the records of the test set's openings, the first one first."""
