@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from neurona.pictures.decoding import FORMATS, SUFFIXES, Picture, decoded, grey
 from neurona.pictures.digits import Digit, digits_in
-from neurona.pictures.ink import ink_in
+from neurona.pictures.ink import ink_in, on_black
 from neurona.pictures.normalising import framed, ink_box, normalised
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "ink_box",
     "ink_in",
     "normalised",
+    "on_black",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["CORE", "EDGE", "ink_in", "otsu"]
+__all__ = ["CORE", "EDGE", "ink_in", "on_black", "otsu"]
 
 Pixels = NDArray[np.uint8]
 Levels = NDArray[np.float32]
@@ -53,6 +53,12 @@ def ink_in(grey: Pixels) -> Pixels:
     return np.where(inked, np.clip(np.rint(level), 1, 255), 0).astype(np.uint8)
 
 
+def on_black(grey: Pixels) -> Pixels:
+    """Return `grey` as it is if its page is dark, else inverted."""
+    split = otsu(np.bincount(grey.ravel(), minlength=256))
+    return 255 - grey if _page_is_bright(grey, split) else grey
+
+
 def otsu(histogram: NDArray[np.int64]) -> int:
     """Return the level that splits `histogram` into two classes of least variance; the lower one includes it.
 
@@ -64,7 +70,9 @@ def otsu(histogram: NDArray[np.int64]) -> int:
     above = below[-1] - below
     with np.errstate(divide="ignore", invalid="ignore"):
         between = (moment[-1] * below / below[-1] - moment) ** 2 / (below * above)
-    between[~np.isfinite(between)] = -1.0
+    between[~np.isfinite(between)] = 0.0
+    if between.max() <= 0.0:  # there is one level only
+        return int(histogram.argmax())
     best = np.flatnonzero(between >= between.max() * (1.0 - 1e-12))
     return int(best[len(best) // 2])
 
