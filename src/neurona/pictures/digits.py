@@ -156,13 +156,13 @@ def _cut(ink: Pixels, regions: NDArray[np.int32], box: Box, parts: Sequence[int]
 
 
 def _lines(found: Sequence[tuple[Box, list[int]]]) -> list[list[tuple[Box, list[int]]]]:
-    """Return the digits line by line. A digit goes on the line whose last one stands most beside it, at least by half.
+    """Return the digits line by line. A digit goes on the line that it stands most beside, at least by half.
 
-    So a line may rise or fall over its length.
+    Beside means beside the last three of a line: so it may rise or fall over its length.
     """
     lines: list[list[tuple[Box, list[int]]]] = []
     for digit in sorted(found, key=lambda digit: (digit[0][1], digit[0][0])):
-        beside = [_beside(line[-1][0], digit[0]) for line in lines]
+        beside = [_beside(line[-3:], digit[0]) for line in lines]
         if beside and max(beside) >= 0.5:
             lines[int(np.argmax(beside))].append(digit)
         else:
@@ -170,7 +170,8 @@ def _lines(found: Sequence[tuple[Box, list[int]]]) -> list[list[tuple[Box, list[
     return sorted(lines, key=lambda line: np.mean([box[0] + box[2] for box, _parts in line]))
 
 
-def _beside(one: Box, other: Box) -> float:
-    """Return the part of the lower one's height that both share."""
-    shared = min(one[2], other[2]) - max(one[0], other[0])
-    return shared / min(one[2] - one[0], other[2] - other[0])
+def _beside(last: Sequence[tuple[Box, list[int]]], box: Box) -> float:
+    """Return which part of the lower one's height the mean of `last` and `box` share."""
+    top = float(np.mean([other[0] for other, _parts in last]))
+    bottom = float(np.mean([other[2] for other, _parts in last]))
+    return (min(bottom, box[2]) - max(top, box[0])) / min(bottom - top, box[2] - box[0])

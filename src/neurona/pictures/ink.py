@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 
 __all__ = ["CORE", "EDGE", "ink_in", "on_black", "otsu"]
@@ -82,6 +83,9 @@ def _depth(grey: Pixels) -> tuple[Levels, float]:
     histogram = np.bincount(grey.ravel(), minlength=256)
     split = otsu(histogram)
     bright = _page_is_bright(grey, split)
+    sheet = _sheet(grey, split, bright)
+    if sheet is not None:
+        return _uneven_depth(grey, sheet)
     page, ink = histogram.copy(), histogram.copy()
     page[: split + 1] = 0
     ink[split + 1 :] = 0
@@ -95,7 +99,7 @@ def _depth(grey: Pixels) -> tuple[Levels, float]:
         far = np.abs(np.arange(256) - level)
         (deviation,) = _quantiles(np.bincount(far, weights=page, minlength=256), 0.5)
         return (sign * (level - grey.astype(np.float32))).astype(np.float32), 1.4826 * deviation
-    return _uneven_depth(grey)
+    return _uneven_depth(grey, np.ones_like(grey, bool))
 
 
 def _page_is_bright(grey: Pixels, split: int) -> bool:
@@ -111,30 +115,71 @@ def _quantiles(histogram: NDArray[np.int64] | NDArray[np.float64], *parts: float
     return tuple(float(np.searchsorted(sums, part * sums[-1])) if sums[-1] else 0.0 for part in parts)
 
 
-def _uneven_depth(grey: Pixels) -> tuple[Levels, float]:
-    """`_depth` where the light changes over the page. Ink is what differs from what is near, on the heavier side."""
-    smooth = ndimage.gaussian_filter(grey.astype(np.float32), max(0.7, max(grey.shape) / 1_500))
+def _sheet(grey: Pixels, split: int, bright: bool) -> NDArray[np.bool_] | None:
+    """Return where the sheet lies, bool `(height, width)`, in a picture that shows what is around it; else None.
+
+    A sheet is a fifth of the picture at least, fills its box but for a slant, has little ink on it, and a sharp edge.
+    """
+    other = grey <= split if bright else grey > split
+    if min(grey.shape) < 64 or other.mean() < 0.15:
+        return None
+    small, step = _reduced(grey)
+    regions, count = ndimage.label(small <= split if bright else small > split)
+    if not count:
+        return None
+    largest = regions == 1 + int(np.bincount(regions.ravel())[1:].argmax())
+    filled = ndimage.binary_fill_holes(largest)
+    down, across = ndimage.find_objects(filled.astype(np.int8))[0]
+    box = (down.stop - down.start) * (across.stop - across.start)
+    area = int(filled.sum())
+    written = 1.0 - largest.sum() / area
+    if area < 0.2 * filled.size or area < 0.8 * box or not 0.001 < written < 0.25:
+        return None
+    inside = ndimage.binary_erosion(filled, _EIGHT, 3)
+    within = inside & ~ndimage.binary_erosion(filled, _EIGHT, 5)
+    beyond = ndimage.binary_dilation(filled, _EIGHT, 4) & ~ndimage.binary_dilation(filled, _EIGHT, 2)
+    if not within.any() or not beyond.any():
+        return None
+    apart = abs(float(np.median(small[largest])) - float(np.median(small[~filled])))
+    if abs(float(np.median(small[within])) - float(np.median(small[beyond]))) < 0.5 * apart:
+        return None
+    sides = zip(grey.shape, small.shape, strict=True)
+    enlarged = np.ix_(*(np.minimum(np.arange(side) // step, most - 1) for side, most in sides))
+    found: NDArray[np.bool_] = inside[enlarged]
+    return found
+
+
+def _reduced(grey: Pixels) -> tuple[Pixels, int]:
+    """Return `grey` shrunk by a whole factor to `_SMALL` pixels at most, and the factor."""
     step = max(1, -(-max(grey.shape) // _SMALL))
-    small = smooth[step // 2 :: step, step // 2 :: step]
+    return np.array(Image.fromarray(grey).reduce(step)), step
+
+
+def _uneven_depth(grey: Pixels, sheet: NDArray[np.bool_]) -> tuple[Levels, float]:
+    """`_depth` where the light changes over the page. Ink is what differs from what is near, on the heavier side."""
+    reduced, step = _reduced(grey)
+    small = reduced.astype(np.float32)
+    rows, columns = small.shape
+    paper = sheet[step // 2 :: step, step // 2 :: step][:rows, :columns]
+    paper = np.pad(paper, ((0, rows - paper.shape[0]), (0, columns - paper.shape[1])), mode="edge")
     reach = max(2.0, max(small.shape) / 12)
-    use = np.ones(small.shape, np.float32)
-    light = small
+    use, light = paper.astype(np.float32), small
     for _round in range(6):
         weight = ndimage.gaussian_filter(use, reach, mode="nearest")
         light = ndimage.gaussian_filter(small * use, reach, mode="nearest") / np.maximum(weight, 1e-3)
         rest = small - light
         spread = max(1.0, 1.4826 * float(np.median(np.abs(rest[use > 0]))) if use.any() else 1.0)
-        use = (~ndimage.binary_dilation(np.abs(rest) > 3.0 * spread, _EIGHT)).astype(np.float32)
-    rows = (np.arange(grey.shape[0]) - step // 2) / step
-    columns = (np.arange(grey.shape[1]) - step // 2) / step
-    places = np.meshgrid(rows, columns, indexing="ij")
-    page = ndimage.map_coordinates(light, places, order=1, mode="nearest", output=np.float32)
-    rest = page - smooth
-    noise = 1.4826 * float(np.median(np.abs(rest)))
-    far = _NOISE_STEPS * noise
+        use = (paper & ~ndimage.binary_dilation(np.abs(rest) > 3.0 * spread, _EIGHT)).astype(np.float32)
+    places = [(np.arange(side) - (step - 1) / 2) / step for side in grey.shape]
+    page = ndimage.map_coordinates(
+        light, np.meshgrid(*places, indexing="ij"), order=1, mode="nearest", output=np.float32
+    )
+    smooth = ndimage.gaussian_filter(grey.astype(np.float32), max(0.7, max(grey.shape) / 1_500))
+    rest = np.where(sheet, page - smooth, 0.0).astype(np.float32)
+    far = _NOISE_STEPS * 1.4826 * float(np.median(np.abs(rest[sheet])))
     if float(rest[rest > far].sum()) < float(-rest[rest < -far].sum()):
-        return -rest, noise
-    shade = np.maximum(page, 16.0)  # a shadow darkens page and ink by one factor
-    reference = float(np.median(shade))
-    rest *= reference / shade
-    return rest, 1.4826 * float(np.median(np.abs(rest)))
+        rest = -rest
+    else:
+        shade = np.maximum(page, 16.0)  # a shadow darkens page and ink by one factor
+        rest *= float(np.median(shade)) / shade
+    return rest, 1.4826 * float(np.median(np.abs(rest[sheet])))

@@ -15,6 +15,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from neurona.errors import DataError
+from neurona.i18n import _
+
 __all__ = ["LARGEST", "framed", "ink_box", "normalised"]
 
 LARGEST = 65_536  # pixels along a side: so far every sum is exact
@@ -36,7 +39,7 @@ def normalised(ink: Pixels, shape: tuple[int, int] = (28, 28)) -> Pixels:
 
     For other shapes the same in proportion: the longest side of the ink gets 20/28 of the shorter side of `shape`, the
     centre of mass comes to pixel (height // 2, width // 2). No ink is pushed out: where the shift would do that, it
-    ends at the edge. Without ink all is 0.
+    ends at the edge. Without ink all is 0. Raises DataError for ink of more than `LARGEST` pixels a side.
     """
     page = np.zeros(shape, np.uint8)
     box = ink_box(ink)
@@ -71,7 +74,9 @@ def _averaged(ink: Pixels, box: Box, side: int) -> tuple[NDArray[np.int64], int]
     top, left, bottom, right = box
     square = max(bottom - top, right - left)
     if square > LARGEST:
-        raise ValueError(f"a side of at most {LARGEST} pixels must hold, but got {square}")
+        raise DataError(
+            _("ink may have at most {most:,} pixels a side, but got {side:,}.").format(most=LARGEST, side=square)
+        )
     down = _weights(bottom - top, square, side)
     across = _weights(right - left, square, side)
     sums = down @ ink[top:bottom, left:right].astype(np.float64) @ across.T
