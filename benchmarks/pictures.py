@@ -23,7 +23,7 @@ from PIL import Image
 from scipy import ndimage
 
 import neurona
-from neurona.pictures import digits_in, ink_in
+from neurona.pictures import digits_in, ink_in, normalised
 from neurona.reading import Reading, read_digits, read_files
 
 Pixels = NDArray[np.uint8]
@@ -135,6 +135,21 @@ def edits(found: Sequence[str], true: Sequence[str]) -> int:
         for place, other in enumerate(true, start=1):
             previous, row[place] = row[place], min(row[place] + 1, row[place - 1] + 1, previous + (one != other))
     return row[-1]
+
+
+def procedure() -> None:
+    """How far MNIST agrees with the procedure; training and validation images."""
+    data = neurona.load("mnist")
+    images = np.concatenate([data.train.images, data.validation.images])
+    places = np.arange(28)
+    total = images.sum(axis=(1, 2), dtype=np.int64)
+    down = (images.sum(axis=2, dtype=np.int64) * places).sum(axis=1) / total
+    across = (images.sum(axis=1, dtype=np.int64) * places).sum(axis=1) / total
+    inside = np.all([(down > 13.5), (down <= 14.5), (across > 13.5), (across <= 14.5)], axis=0)
+    print(f"centre of mass in (13.5, 14.5] both ways: {inside.sum():,} of {len(images):,} images")
+    some = images[:20_000]
+    off = [int(np.abs(normalised(image).astype(int) - image).max()) for image in some]
+    print(f"left as they are, within one grey level: {100 * np.mean(np.array(off) <= 1):.3f} % of {len(some):,} images")
 
 
 def singles(model: neurona.Model, images: Pixels, labels: Sequence[str]) -> list[Reading]:
@@ -270,6 +285,7 @@ def main() -> None:
     images, labels = split.images[chosen], [str(label) for label in split.labels[chosen]]
     if options.sheet:
         sheet(images, options.sheet)
+    procedure()
     every = singles(model, images, labels)
     sureness(every, labels)
     pages(model, images, labels)
