@@ -3,7 +3,7 @@
 The procedure is that of MNIST as QMNIST reconstructed it (Yadav and Bottou 2019, "Cold Case: The Lost MNIST Digits",
 arXiv:1905.10498; `fim-mnist-prepro` of their code): the smallest square around the ink, shrunk to 20×20 by area
 averaging; the brightest pixel becomes 255; then whole pixels of shift, so that the centre of mass comes to the middle.
-Of MNIST's 60,000 training images 59,998 have it in (13.5, 14.5] both down and across, where the first pixel's centre is
+Of MNIST's 60,000 training images 59,996 have it in (13.5, 14.5] both down and across, where the first pixel's centre is
 0: that is the convention here.
 
 All sums are of whole numbers below 2^53, so they are exact in any order. `drawing/ink.js` computes the same, and agrees
