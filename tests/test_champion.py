@@ -340,6 +340,9 @@ dataset = "small.npz"
 [baseline]
 network = { hidden = [16] }
 training = { epochs = 1 }
+[[experiment]]
+name = "wide"
+network.hidden = [32]
 """
 
 

@@ -27,6 +27,7 @@ _EXPORTS = {
     "from_keras": "keras.reading",
     "load": "data",
     "load_model": "model",
+    "read_digits": "reading",
     "to_keras": "keras.model",
     "train": "engines",
     "write_report": "report",
@@ -52,6 +53,7 @@ __all__ = [
     "from_keras",
     "load",
     "load_model",
+    "read_digits",
     "to_keras",
     "train",
     "write_report",
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
     from neurona.keras.reading import from_keras as from_keras
     from neurona.model import Model as Model
     from neurona.model import load_model as load_model
+    from neurona.reading import read_digits as read_digits
     from neurona.report import write_report as write_report
     from neurona.run import Run as Run
     from neurona.search import Search as Search
