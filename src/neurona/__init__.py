@@ -23,6 +23,7 @@ _EXPORTS = {
     "Search": "search",
     "Study": "study",
     "Training": "specs",
+    "export": "exports",
     "from_keras": "keras.reading",
     "load": "data",
     "load_model": "model",
@@ -48,6 +49,7 @@ __all__ = [
     "Study",
     "Training",
     "__version__",
+    "export",
     "from_keras",
     "load",
     "load_model",
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from neurona.data import load as load
     from neurona.engines import train as train
     from neurona.errors import NeuronaError as NeuronaError
+    from neurona.exports import export as export
     from neurona.keras.model import to_keras as to_keras
     from neurona.keras.reading import from_keras as from_keras
     from neurona.model import Model as Model

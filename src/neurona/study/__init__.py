@@ -10,6 +10,7 @@ from neurona.study.comparison import (
     counted_accuracy,
     rows,
 )
+from neurona.study.models import model_of
 from neurona.study.pair import PairComparison
 from neurona.study.seal import ExperimentTest, OpenedSeal, PairTest, PickedTest
 from neurona.study.study import SEARCH_GROUP, SEARCH_SEEDS, STUDIES, STUDY_NAME, Lab, Study
@@ -35,5 +36,6 @@ __all__ = [
     "Study",
     "compared",
     "counted_accuracy",
+    "model_of",
     "rows",
 ]
