@@ -145,7 +145,7 @@ def _quality(model: Model, data: Dataset, found: Measured) -> list[str]:
         (_("loss"), f"{found.loss:.4f}"),
     ]
     blocks = [
-        _("Measured on the {count:,} validation images; in brackets Wilson's 95 % interval.").format(
+        _("Measured on the {count:,} validation images; in brackets Wilson's interval, of 95 %.").format(
             count=len(data.validation)
         ),
         _list(rows),
@@ -191,8 +191,8 @@ def _failures(model: Model, found: Measured) -> list[str]:
         ]
     count = next(iter(found.changed.values()))[0].n
     sentence = _(
-        "Accuracy on the first {count:,} validation images, changed in one way at a time; in brackets Wilson's 95 % "
-        "interval. The unchanged level is in bold."
+        "Accuracy on the first {count:,} validation images, changed in one way at a time; in brackets Wilson's "
+        "interval, of 95 %. The unchanged level is in bold."
     )
     blocks.append(sentence.format(count=count))
     for name, levels in found.changed.items():
