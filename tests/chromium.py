@@ -41,13 +41,15 @@ class Chromium:
         """End the browser."""
         self._driver.quit()
 
-    def show(self, file: Path, *, width: int, scheme: str) -> None:
-        """Open `file` on a screen of `width` pixels, in `light` or `dark`, and wait until its figures are drawn."""
+    def show(
+        self, file: Path, *, width: int, scheme: str, ready: str = "document.documentElement.dataset.drawn === 'all'"
+    ) -> None:
+        """Open `file` on a screen of `width` pixels, in `light` or `dark`, and wait until it is ready."""
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
         self._driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         self.turn(scheme)
         self._driver.get(file.resolve().as_uri())
-        self.wait("document.documentElement.dataset.drawn === 'all'")
+        self.wait(ready)
 
     def blank(self, body: str = "", *, width: int = 800, scale: float = 1.0) -> None:
         """Show a page that holds `body` only, on a screen of `width` points with `scale` pixels a point."""

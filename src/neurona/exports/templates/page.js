@@ -178,6 +178,7 @@ async function start() {
   at("language").addEventListener("click", () => speak(at("language").lang));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
   changed();
+  window.neurona = { network, board }; // for whoever wants to look closer, by the browser's console
   document.documentElement.dataset.drawn = "all";
 }
 
