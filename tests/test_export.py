@@ -396,9 +396,14 @@ def test_an_experiment_is_a_model(small_study: neurona.Study, small: Dataset) ->
         model_of(small_study, "wide", data=replace(small, fingerprint="0" * 64))
 
 
-def test_the_command(program: Any, reader: Model, tmp_path: Path) -> None:
-    replace(reader, members=reader.members[:1], views=(View(),)).save(tmp_path / "model.safetensors")
-    done = program("export", "model.safetensors", "--output", "draw.html", "--card", "card.md", "--json", lang="es")
+def test_the_command(program: Any, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    np.savez(tmp_path / "own.npz", images=generator.integers(0, 256, (210, 8, 8), np.uint8), labels=np.arange(210) % 3)
+    data = neurona.load(tmp_path / "own.npz")
+    run = neurona.train(neurona.Network(hidden=(6,)), neurona.Training(epochs=1), data, seed=0)
+    Model.of(run, data).save(tmp_path / "model.safetensors")
+    words = ["model.safetensors", "--output", "draw.html", "--card", "card.md", "--dataset", "own.npz", "--json"]
+    done = program("export", *words, lang="es")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["format"] == "html"

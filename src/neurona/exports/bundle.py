@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from neurona.i18n import _
+
 __all__ = ["bundled"]
 
 _IMPORT = re.compile(r'^import \{([^}]+)\} from "\./([\w-]+\.js)";\n', re.MULTILINE)
@@ -22,14 +24,16 @@ def bundled(modules: Mapping[str, str]) -> str:
     done: list[str] = []
     parts = ['"use strict";']
     for name, text in modules.items():
-        for _names, imported in _IMPORT.findall(text):
+        for _imports, imported in _IMPORT.findall(text):
             if imported not in done:
-                raise ValueError(f"{name} imports {imported}, which must come before it; there are {done}")
+                sentence = _("{name} imports {imported}, which must come before it.")
+                raise ValueError(sentence.format(name=name, imported=imported))
         body = _IMPORT.sub(lambda match: f"const {{{match[1]}}} = {_variable(match[2])};\n", text)
         exported = _EXPORT.findall(body)
         body = _EXPORT.sub("", body)
         if left := _LEFT.search(body):
-            raise ValueError(f"{name} has an import or export that is not known here: {left[0]}")
+            sentence = _("{name} has an import or export that is not known here: {line}")
+            raise ValueError(sentence.format(name=name, line=left[0]))
         parts.append(f"const {_variable(name)} = (() => {{\n{body}return {{ {', '.join(exported)} }};\n}})();")
         done.append(name)
     return "\n".join(parts) + "\n"
