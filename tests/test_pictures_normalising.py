@@ -152,9 +152,3 @@ def in_browser(
         (np.array(pixels, np.uint8).reshape(28, 28), None if box is None else tuple(box))
         for pixels, box in (one or blank for one in found)
     ]
-
-
-def test_only_known_modules_are_given() -> None:
-
-    with pytest.raises(KeyError):
-        drawing.source("../i18n.py")

@@ -24,6 +24,7 @@ _EXPORTS = {
     "Study": "study",
     "Training": "specs",
     "best": "champion",
+    "export": "exports",
     "from_keras": "keras.reading",
     "load": "data",
     "load_model": "model",
@@ -50,6 +51,7 @@ __all__ = [
     "Training",
     "__version__",
     "best",
+    "export",
     "from_keras",
     "load",
     "load_model",
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     from neurona.data import load as load
     from neurona.engines import train as train
     from neurona.errors import NeuronaError as NeuronaError
+    from neurona.exports import export as export
     from neurona.keras.model import to_keras as to_keras
     from neurona.keras.reading import from_keras as from_keras
     from neurona.model import Model as Model

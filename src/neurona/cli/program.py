@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from neurona import __version__
-from neurona.cli import bench, best, compare, data, lab, predict, report, seal, search, study, train
+from neurona.cli import bench, best, compare, data, export, lab, predict, report, seal, search, study, train
 from neurona.errors import NeuronaError, nearest
 from neurona.i18n import _
 
@@ -93,6 +93,11 @@ _add("compare", compare.compare, _("Compare two experiments of a study: differen
 _add("test", seal.open_seal, _("Open the test set for the models you have settled on; it is recorded for good."))
 _add("report", report.report, _("Write a study's report: one HTML file that works offline."))
 _add("predict", predict.predict, _("Read the digits in pictures with a model."))
+_add(
+    "export",
+    export.export,
+    _("Write a model for Keras, ONNX, NumPy or a browser, where it is a page to draw on."),
+)
 _add("bench", bench.bench, _("Measure how fast this machine trains."))
 program.add_typer(_data, name="data", help=_("List, describe and check data sets."), epilog=_EPILOG)
 _add("list", data.list_, _("List the data sets that have a name."), _data)

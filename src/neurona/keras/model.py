@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -34,6 +35,7 @@ def to_keras(
     image_shape: tuple[int, int],
     training: Training | None = None,
     steps: int | None = None,
+    plain: bool = False,
 ) -> Any:
     """Return a `keras.Model` that computes what the network does, from raw pixels to probabilities.
 
@@ -42,6 +44,8 @@ def to_keras(
     training: compile the model for it: optimizer, schedule, loss, penalties, bound, averaged weights. Its batch
         size, class weights and early stopping are things that Keras is told in `fit`. Not compiled unless given.
     steps: of the whole training, epochs times the batches of an epoch; a schedule needs it.
+    plain: only of what Keras has itself, so that a file of it opens where Neurona is not: `gelu_tanh`, for which Keras
+        has no name, becomes several layers.
 
     Raises MissingExtraError without Keras, and UsageError for what Keras cannot do.
     """
@@ -59,14 +63,16 @@ def to_keras(
     weighted = []
     for index, units in enumerate(network.hidden):
         name = network.activations[index]
+        spelt_out = plain and name == "gelu_tanh"
         activation = _ACTIVATIONS.get(name, name)
-        dense = layers.Dense(units, activation=None if network.normalization else activation, **kernel)
+        dense = layers.Dense(units, activation=None if network.normalization or spelt_out else activation, **kernel)
         y = dense(x)
         weighted.append([dense])
         if network.normalization:
             normalization = NORMALIZATIONS[network.normalization](epsilon=1e-3)
             weighted[-1].append(normalization)
-            y = layers.Activation(activation)(normalization(y))
+            y = normalization(y) if spelt_out else layers.Activation(activation)(normalization(y))
+        y = _gelu_tanh_by_layers(y) if spelt_out else y
         if network.dropouts[index] > 0:
             y = layers.Dropout(network.dropouts[index])(y)
         if network.alpha_dropouts[index] > 0:
@@ -85,6 +91,13 @@ def to_keras(
         optimizer.build(model.trainable_variables)
         model.compile(optimizer, objective.make(training), metrics=["accuracy"])
     return model
+
+
+def _gelu_tanh_by_layers(x: Any) -> Any:
+    """Return `gelu_tanh` of x, a layer's output: x·sigmoid(2u) = x·(1 + tanh(u)) / 2, u = √(2/π)·(x + 0.044715·x³)."""
+    layers, twice = keras.layers, 2 * math.sqrt(2 / math.pi)
+    factor = layers.Rescaling(0.044715 * twice, offset=twice)(layers.Multiply()([x, x]))
+    return layers.Multiply()([x, layers.Activation("sigmoid")(layers.Multiply()([x, factor]))])
 
 
 def _kernel(network: Network, training: Training) -> dict[str, Any]:

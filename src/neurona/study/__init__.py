@@ -11,6 +11,7 @@ from neurona.study.comparison import (
     counted_accuracy,
     rows,
 )
+from neurona.study.models import model_of
 from neurona.study.pair import PairComparison
 from neurona.study.seal import ChampionTest, ExperimentTest, OpenedSeal, PairTest, PickedTest
 from neurona.study.study import SEARCH_GROUP, SEARCH_SEEDS, STUDIES, STUDY_NAME, Lab, Study
@@ -41,6 +42,7 @@ __all__ = [
     "compared",
     "counted_accuracy",
     "keep",
+    "model_of",
     "records",
     "rows",
 ]

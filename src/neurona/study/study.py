@@ -103,6 +103,10 @@ class Study:
         """
         return tuple(self._family(seeds))
 
+    def experiment(self, name: str) -> ExperimentRuns:
+        """Return the experiment called `name` with its runs that have ended; UsageError where there is none."""
+        return self._named(name, {runs.name: runs for runs in self._family(None)})
+
     def has_searches(self) -> bool:
         """Whether its database may hold searches: whether it has Optuna's tables."""
         return self._store.database.has_table("studies")
