@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from neurona import __version__
-from neurona.cli import bench, compare, data, lab, report, seal, search, study, train
+from neurona.cli import bench, compare, data, lab, report, seal, search, serve, study, train
 from neurona.errors import NeuronaError, nearest
 from neurona.i18n import _
 
@@ -91,6 +91,7 @@ _add("search", search.search, _("Search for good settings, and train the best ag
 _add("compare", compare.compare, _("Compare two experiments of a study: difference, verdict, cost."))
 _add("test", seal.open_seal, _("Open the test set for the models you have settled on; it is recorded for good."))
 _add("report", report.report, _("Write a study's report: one HTML file that works offline."))
+_add("serve", serve.serve, _("Serve the page: draw a digit, and see what a network makes of it."))
 _add("bench", bench.bench, _("Measure how fast this machine trains."))
 program.add_typer(_data, name="data", help=_("List, describe and check data sets."), epilog=_EPILOG)
 _add("list", data.list_, _("List the data sets that have a name."), _data)
