@@ -91,8 +91,8 @@ def _watch_training(desk: Desk) -> None:
 
     def say(event: str, values: dict[str, Any]) -> None:
         if event == "epoch":
-            sentence = _("Epoch {number} of {epochs}: {accuracy:.2f} % of the validation images right.")
-            accuracy = 100 * values["val_accuracy"]
+            sentence = _("Epoch {number} of {epochs}: validation accuracy {accuracy:.4f}.")
+            accuracy = values["val_accuracy"]
             shown = sentence.format(number=values["number"], epochs=values["epochs"], accuracy=accuracy)
             progress().print(shown, style="dim", markup=False)
 
