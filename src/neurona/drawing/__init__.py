@@ -1,16 +1,10 @@
-"""What draws: ES modules and styles that the exported page and the server share."""
+"""What a browser needs to draw on a board and to watch a network answer: ES modules, a style sheet, words, weights.
 
-from __future__ import annotations
+The page that `neurona export --format html` writes and the pages of `neurona serve` are made of these.
+"""
 
-from importlib.resources import files
+from neurona.drawing.modules import SOURCES, source
+from neurona.drawing.weights import description, weights
+from neurona.drawing.words import words
 
-__all__ = ["source"]
-
-_NAMES = ("board.css", "board.js", "ink.js", "network.js")
-
-
-def source(name: str) -> str:
-    """Return the text of the module or style `name`, as `ink.js`. Raises KeyError for any other name."""
-    if name not in _NAMES:
-        raise KeyError(name)
-    return (files("neurona.drawing") / name).read_text(encoding="utf-8")
+__all__ = ["SOURCES", "description", "source", "weights", "words"]
