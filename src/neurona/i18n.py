@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
-__all__ = ["LANGUAGES", "LOCALE_FOLDER", "_", "activate", "language", "marked", "ngettext", "speaking"]
+__all__ = ["LANGUAGES", "LOCALE_FOLDER", "_", "activate", "language", "marked", "ngettext", "speaking", "translated"]
 
 LANGUAGES = ("en", "es")
 LOCALE_FOLDER = Path(__file__).parent / "locale"
@@ -68,6 +68,11 @@ def _(message: str) -> str:
 def marked(message: str) -> str:
     """Return `message` as it is: it is a constant, translated with `_` where it is shown."""
     return message
+
+
+def translated(message: str, name: str) -> str:
+    """Return `message` in the language `name`, one of `LANGUAGES`: for what is written in several at once."""
+    return _catalogue(name).gettext(message)
 
 
 def ngettext(singular: str, plural: str, count: int) -> str:
