@@ -33,7 +33,7 @@ from neurona.i18n import _
 from neurona.run import Epoch, History, Parameters, Run, Seconds, State, best_epoch
 from neurona.specs import EarlyStopping, Network, Training
 
-__all__ = ["Checkpoint", "Interrupted", "Job", "train", "train_together"]
+__all__ = ["Checkpoint", "Interrupted", "Job", "begun_with", "train", "train_together"]
 
 Tree = TypeVar("Tree")
 
@@ -92,6 +92,15 @@ def train(
     """
     job = Job(network, training, seed, on_epoch=on_epoch, on_checkpoint=on_checkpoint, resume=resume)
     return train_together([job], data, stop=stop)[0]
+
+
+def begun_with(parameters: Parameters, network: Network, training: Training, data: Dataset) -> Checkpoint:
+    """Return where a training begins that has `parameters` instead of new ones: what `train` takes as `resume`."""
+    its = sizes(data)
+    weights = objective.class_weights(training, data.train.labels, its.classes)
+    state = initial_state(networks.transposed(parameters), training, arguments(network, training, its, weights))
+    best = _Best.of(training.early_stopping, state)
+    return Checkpoint((), tuple(np.array(leaf) for leaf in jax.tree.leaves((state, best.parameters))))
 
 
 def train_together(jobs: Sequence[Job], data: Dataset, *, stop: Callable[[], bool] | None = None) -> tuple[Run, ...]:

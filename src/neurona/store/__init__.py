@@ -2,6 +2,7 @@
 
 from neurona.store.archive import write_archive
 from neurona.store.database import BUSY_SECONDS, PATIENCE_SECONDS, Database, sqlite_url
+from neurona.store.drawings import Drawing, Drawings, Strokes
 from neurona.store.owner import Owner
 from neurona.store.sittings import Sittings
 from neurona.store.store import LEASE_SECONDS, Provenance, Store, StoredExperiment, StoredRun, Task
@@ -13,6 +14,8 @@ __all__ = [
     "LEASE_SECONDS",
     "PATIENCE_SECONDS",
     "Database",
+    "Drawing",
+    "Drawings",
     "Merged",
     "Owner",
     "Provenance",
@@ -20,6 +23,7 @@ __all__ = [
     "Store",
     "StoredExperiment",
     "StoredRun",
+    "Strokes",
     "Summary",
     "Task",
     "merge",

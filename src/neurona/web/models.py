@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ Source = Literal["baseline", "experiment", "champion", "file", "trained"]
 
 BASELINE = "baseline"
 MOST_TRAINED = 64  # models trained in the page that are kept; the oldest goes first
+_FRESH_SECONDS = 5.0  # for which what the study holds is not asked again
 _LOADED = 16  # models of a study that are held in memory
 
 
@@ -53,6 +56,7 @@ class Shelf:
         self._study, self._data, self._jobs = study, data, jobs
         self._files = tuple(_of_file(number, path) for number, path in enumerate(files, 1))
         self._trained: dict[str, Offer] = {}
+        self._found: tuple[float, tuple[Offer, ...]] = (-math.inf, ())  # when the study was last asked, and for what
         self._lock = threading.Lock()
         self._of_run = functools.lru_cache(maxsize=_LOADED)(self._model_of_run)
         self.training: Job | None = None
@@ -66,7 +70,9 @@ class Shelf:
         """Return what is on offer: files, the study's, those trained here, in this order."""
         with self._lock:
             trained = tuple(self._trained.values())
-        return (*self._files, *self._of_study(), *trained)
+            if time.monotonic() > self._found[0] + _FRESH_SECONDS:
+                self._found = (time.monotonic(), tuple(self._of_study()))
+            return (*self._files, *self._found[1], *trained)
 
     def model(self, offer_id: str) -> Model:
         """Return the model with this id; Refusal (404) where none is."""

@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from neurona.web.desk import desk
 from neurona.web.endpoint import Endpoint
-from neurona.web.jobs import State, event_stream
+from neurona.web.jobs import Job, Jobs, State, event_stream
 from neurona.web.models import Source
 
-__all__ = ["ENDPOINTS", "JobState"]
+__all__ = ["ENDPOINTS", "JobState", "job_state"]
 
 
 class OfferedModel(BaseModel):
@@ -47,10 +47,14 @@ def _models(request: Request) -> Models:
     return Models(models=offered, training=shelf.training.id if shelf.training else None)
 
 
+def job_state(jobs: Jobs, job: Job) -> JobState:
+    """Return how `job` stands."""
+    return JobState(id=job.id, kind=job.kind, state=job.state, ahead=jobs.ahead_of(job), result=job.result)
+
+
 def _job(request: Request) -> JobState:
     jobs = desk(request).jobs
-    job = jobs.get(request.path_params["job"])
-    return JobState(id=job.id, kind=job.kind, state=job.state, ahead=jobs.ahead_of(job), result=job.result)
+    return job_state(jobs, jobs.get(request.path_params["job"]))
 
 
 async def _events(request: Request) -> Response:
