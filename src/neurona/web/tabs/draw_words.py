@@ -56,8 +56,8 @@ def words() -> dict[str, str]:
         "as_mnist_said": _("20 pixels tall or wide, centred by weight. This is what it answers to."),
         "speaks": _("What speaks for the answer"),
         "speaks_for": _("What speaks for {name}"),
-        "for": _("for"),
-        "against": _("against"),
+        "for": _("for it"),
+        "against": _("against it"),
         "saliency_said": _("Each pixel's part in the score. Choose another class among the bars to ask about that."),
         "inside": _("Inside the network"),
         "inside_lead": _(
