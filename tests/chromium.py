@@ -49,6 +49,19 @@ class Chromium:
         self._driver.get(file.resolve().as_uri())
         self.wait("document.documentElement.dataset.drawn === 'all'")
 
+    def open(self, address: str, *, width: int = 1280, scheme: str = "light") -> None:
+        """Open a page of a server, on a screen of `width` pixels, and wait until its tab is there."""
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        self._driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self.turn(scheme)
+        self._driver.get("about:blank")  # so that another hash is another page
+        self._driver.get(address)
+        self.wait("document.querySelector('.tab[data-ready]:not([hidden])') !== null")
+
+    def picture(self, path: Path) -> None:
+        """Write what is on the screen as PNG."""
+        path.write_bytes(base64.b64decode(self.command("Page.captureScreenshot", format="png")["data"]))
+
     def blank(self, body: str = "", *, width: int = 800, scale: float = 1.0) -> None:
         """Show a page that holds `body` only, on a screen of `width` points with `scale` pixels a point."""
         metrics = {"width": width, "height": 900, "deviceScaleFactor": scale, "mobile": width < 500}

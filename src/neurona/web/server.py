@@ -24,7 +24,7 @@ from neurona.web.openapi import openapi
 from neurona.web.security import Guard
 from neurona.web.tabs import tabs
 
-__all__ = ["create_app", "free_port", "is_free", "listening", "serve"]
+__all__ = ["create_app", "free_port", "is_free", "listening", "prepared", "serve"]
 
 _FAREWELL_SECONDS = 1.0  # that work under way is given to end
 
@@ -101,7 +101,7 @@ def free_port(host: str, after: int) -> int:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that ends at the first Ctrl-C, whoever is still listening to events."""
+    """uvicorn that says when it answers, and ends at Ctrl-C without raising it again."""
 
     def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
         super().__init__(config)
@@ -112,24 +112,29 @@ class _Server(uvicorn.Server):
         self._on_start()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.should_exit = self.force_exit = True
+        self.should_exit = True
 
 
-def serve(app: Starlette, bound: socket.socket, *, on_start: Callable[[], None]) -> None:
-    """Serve `app` on a bound socket until Ctrl-C or a signal to end; `on_start` is called once it answers."""
+def prepared(app: Starlette, on_start: Callable[[], None]) -> uvicorn.Server:
+    """Return the server of `app`, which its `run(sockets=…)` starts; `on_start` is called once it answers."""
     config = uvicorn.Config(
         app,
         http=connections.BoundedConnection,
         ws="none",
         lifespan="on",
-        log_level="warning",
+        log_level="critical",  # what goes wrong in an answer, `neurona.web` logs
         access_log=False,
         server_header=False,
         timeout_keep_alive=round(connections.IDLE_SECONDS),
         h11_max_incomplete_event_size=32_768,
         timeout_graceful_shutdown=1,
     )
-    _Server(config, on_start).run(sockets=[bound])
+    return _Server(config, on_start)
+
+
+def serve(app: Starlette, bound: socket.socket, *, on_start: Callable[[], None]) -> None:
+    """Serve `app` on a bound socket until Ctrl-C or a signal to end; `on_start` is called once it answers."""
+    prepared(app, on_start).run(sockets=[bound])
     desk: Desk = app.state.desk
     if not desk.jobs.close(_FAREWELL_SECONDS):
         os._exit(0)  # an epoch that still computes has nothing to lose, and nobody waits for it

@@ -32,6 +32,7 @@ class DrawTab {
   #shares = null;
   #frame = 0;
   #settling = 0;
+  #restored = false;
   #asked = 0;
 
   constructor(root, page) {
@@ -359,6 +360,7 @@ class DrawTab {
     const why = state.get("why"), drawn = state.get("d");
     this.#why = why !== null && /^\d+$/.test(why) ? Number(why) : null;
     if (drawn) this.#board.strokes = read(drawn);
+    this.#restored = true;
     const wanted = state.get("model");
     if (wanted && wanted !== this.#chosen && model.offers.some(({ id }) => id === wanted)) await this.#use(wanted);
     if (state.get("with") !== this.with.value && this.#network) await this.#compareWith(state.get("with", ""));
@@ -434,6 +436,7 @@ class DrawTab {
     const order = shares ? [...shares.keys()].sort((a, b) => shares[b] - shares[a]) : [];
     const [best, next] = order;
     this.digit.textContent = shares ? names[best] : "–";
+    this.digit.classList.toggle("empty", !shares);
     this.digit.classList.toggle("long", shares !== null && names[best].length > 2);
     this.share.textContent = shares ? filled(words.sure, { share: percent(shares[best], 1) }) : words.nothing;
     this.runner.textContent = shares ? filled(words.next, { name: names[next], share: percent(shares[next], 1) }) : "";
@@ -492,7 +495,7 @@ class DrawTab {
       return;
     }
     const drawn = this.#picture ? "" : written(this.#board.strokes);
-    state.set({ d: drawn.length < 4000 ? drawn : null });
+    if (this.#restored) state.set({ d: drawn.length < 4000 ? drawn : null }); // not before the address was read
     if (!network) return;
     this.variations.show(network, seen?.pixels ?? null);
     if (!seen) {
