@@ -81,6 +81,49 @@ class Chromium:
         """Send a command of the Chrome DevTools Protocol, as `Input.dispatchTouchEvent`."""
         return self._driver.execute_cdp_cmd(name, values)
 
+    def open(self, address: str, *, width: int = 1280, scheme: str = "light") -> None:
+        """Open a page of a server, on a screen of `width` pixels, and wait until its tab is there."""
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        self._driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self.turn(scheme)
+        self._driver.get("about:blank")  # so that another hash is another page
+        self._driver.get(address)
+        self.wait("document.querySelector('.tab[data-ready]:not([hidden])') !== null")
+
+    def picture(self, path: Path) -> None:
+        """Write what is on the screen as PNG."""
+        path.write_bytes(base64.b64decode(self.command("Page.captureScreenshot", format="png")["data"]))
+
+    def blank(self, body: str = "", *, width: int = 800, scale: float = 1.0) -> None:
+        """Show a page that holds `body` only, on a screen of `width` points with `scale` pixels a point."""
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": scale, "mobile": width < 500}
+        self._driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        page = f"<!doctype html><html lang='en'><meta charset='utf-8'><title>blank</title><body>{body}"
+        self._driver.get("data:text/html;base64," + base64.b64encode(page.encode()).decode())
+
+    def load(self, module: str) -> None:
+        """Load the text of an ES module that imports nothing; what it exports become names of the page."""
+        self.run(
+            "const module = await import('data:text/javascript;base64,' + given); Object.assign(window, module);",
+            base64.b64encode(module.encode()).decode(),
+        )
+
+    def run(self, body: str, given: Any = None) -> Any:
+        """Return what the body of an asynchronous JavaScript function returns; `given` is what it is given."""
+        answer = self._driver.execute_async_script(
+            "const [given, done] = arguments;"
+            f"(async () => {{ {body} }})()"
+            ".then((value) => done({value}), (error) => done({error: String(error)}));",
+            given,
+        )
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer.get("value")
+
+    def command(self, name: str, **values: Any) -> Any:
+        """Send a command of the Chrome DevTools Protocol, as `Input.dispatchTouchEvent`."""
+        return self._driver.execute_cdp_cmd(name, values)
+
     def wait(self, condition: str) -> None:
         """Wait until a JavaScript expression is true."""
         until = time.monotonic() + _PATIENCE_SECONDS

@@ -1,22 +1,26 @@
 """Spanish and English: `_("text")` gives the text in the reader's language.
 
-The language is that of `activate`, else of `NEURONA_LANG`, else of the locale, else English. The catalogues are
-`locale/<language>/LC_MESSAGES/neurona.po`; `make translations` compiles them.
+The language is that of `speaking`, else of `activate`, else of `NEURONA_LANG`, else of the locale, else English. The
+catalogues are `locale/<language>/LC_MESSAGES/neurona.po`; `make translations` compiles them.
 """
 
 from __future__ import annotations
 
 import gettext
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
-__all__ = ["LANGUAGES", "LOCALE_FOLDER", "_", "activate", "language", "marked", "ngettext", "translated"]
+__all__ = ["LANGUAGES", "LOCALE_FOLDER", "_", "activate", "language", "marked", "ngettext", "speaking", "translated"]
 
 LANGUAGES = ("en", "es")
 LOCALE_FOLDER = Path(__file__).parent / "locale"
 
 _active: str | None = None
+_spoken: ContextVar[str | None] = ContextVar("language", default=None)
 
 
 def activate(name: str | None) -> None:
@@ -25,8 +29,21 @@ def activate(name: str | None) -> None:
     _active = name
 
 
+@contextmanager
+def speaking(name: str) -> Iterator[None]:
+    """Use language `name` (one of `LANGUAGES`) meanwhile, in this thread or task alone: a server has many readers."""
+    token = _spoken.set(name)
+    try:
+        yield
+    finally:
+        _spoken.reset(token)
+
+
 def language() -> str:
     """Return the language in force: `es` or `en`."""
+    spoken = _spoken.get()
+    if spoken in LANGUAGES:
+        return spoken
     if _active in LANGUAGES:
         return _active
     for variable in ("NEURONA_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from neurona import __version__
-from neurona.cli import bench, best, compare, data, export, lab, predict, report, seal, search, study, train
+from neurona.cli import bench, best, compare, data, export, lab, predict, report, seal, search, serve, study, train
 from neurona.errors import NeuronaError, nearest
 from neurona.i18n import _
 
@@ -98,6 +98,7 @@ _add(
     export.export,
     _("Write a model for Keras, ONNX, NumPy or a browser, where it is a page to draw on."),
 )
+_add("serve", serve.serve, _("Serve the page: draw a digit, and see what a network makes of it."))
 _add("bench", bench.bench, _("Measure how fast this machine trains."))
 program.add_typer(_data, name="data", help=_("List, describe and check data sets."), epilog=_EPILOG)
 _add("list", data.list_, _("List the data sets that have a name."), _data)

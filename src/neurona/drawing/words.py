@@ -17,7 +17,7 @@ _WORDS = {
     "pen_up": marked("Pen lifted"),
     "undo": marked("Undo"),
     "clear": marked("Clear"),
-    "brush": marked("Brush"),
+    "brush": marked("Brush width"),
 }
 
 

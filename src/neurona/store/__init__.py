@@ -3,6 +3,7 @@
 from neurona.store.archive import write_archive
 from neurona.store.champions import StoredChampion, champions, put_champion
 from neurona.store.database import BUSY_SECONDS, PATIENCE_SECONDS, Database, sqlite_url
+from neurona.store.drawings import Drawing, Drawings, Strokes
 from neurona.store.owner import Owner
 from neurona.store.sittings import Sittings
 from neurona.store.store import LEASE_SECONDS, Provenance, Store, StoredExperiment, StoredRun, Task
@@ -14,6 +15,8 @@ __all__ = [
     "LEASE_SECONDS",
     "PATIENCE_SECONDS",
     "Database",
+    "Drawing",
+    "Drawings",
     "Merged",
     "Owner",
     "Provenance",
@@ -22,6 +25,7 @@ __all__ = [
     "StoredChampion",
     "StoredExperiment",
     "StoredRun",
+    "Strokes",
     "Summary",
     "Task",
     "champions",

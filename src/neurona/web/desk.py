@@ -1,0 +1,97 @@
+"""What the server works with: its settings, the study, the data, the models and what is under way."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+
+from neurona.data import Dataset, load
+from neurona.errors import DataError, DownloadError
+from neurona.figures import study_data
+from neurona.i18n import _
+from neurona.web.album import Album
+from neurona.web.endpoint import Refusal
+from neurona.web.jobs import Jobs
+from neurona.web.models import Shelf
+from neurona.web.neighbours import Neighbours
+
+if TYPE_CHECKING:
+    from neurona.study import Study
+
+__all__ = ["Desk", "Settings", "desk"]
+
+_log = logging.getLogger("neurona.web")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `neurona serve` was asked for.
+
+    study: whose models are offered, and in which drawings are kept.
+    models: files of models.
+    host, port: where it listens.
+    token: what a reader must know; None on loopback, where only this machine's users are.
+    workers: trainings that run at a time.
+    """
+
+    study: Study | None = None
+    models: tuple[Path, ...] = ()
+    host: str = "127.0.0.1"
+    port: int = 8765
+    token: str | None = None
+    workers: int = 1
+
+
+class Desk:
+    """What the tabs share. `desk(request)` gives it.
+
+    jobs: what is trained in the background.
+    models: the models on offer.
+    album: the reader's own drawings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.jobs = Jobs(workers=settings.workers)
+        self._data: Dataset | None = None
+        self._neighbours: Neighbours | None = None
+        self._lock = threading.Lock()
+        self.models = Shelf(settings.study, settings.models, self.data, self.jobs)
+        self.album = Album(settings.study, self.data)
+
+    @property
+    def study(self) -> Study | None:
+        """The study that is served, if any."""
+        return self.settings.study
+
+    def data(self) -> Dataset:
+        """Return the study's data set, or MNIST; it is read once. Refusal (503) where it is not here any more."""
+        with self._lock:
+            if self._data is None:
+                try:
+                    self._data = study_data(self.study) if self.study is not None else load("mnist")
+                except (DataError, DownloadError) as error:
+                    _log.error("%s", error)
+                    sentence = _("the study's data set is not here, or has changed; the terminal says more.")
+                    raise Refusal(503, sentence) from None
+            return self._data
+
+    def neighbours(self) -> Neighbours:
+        """Return the index of the training images, which is made at the first question."""
+        data = self.data()
+        with self._lock:
+            if self._neighbours is None:
+                self._neighbours = Neighbours(data.train)
+            return self._neighbours
+
+
+def desk(request: Request) -> Desk:
+    """Return what the server works with."""
+    found = request.app.state.desk
+    assert isinstance(found, Desk)  # noqa: S101
+    return found
