@@ -43,6 +43,7 @@ class Origin:
 
     source: the name of a named set, or the absolute path of a file or folder.
     named: whether `source` is a name.
+    train: how many images of the training split are kept, the first ones; None for all.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Origin:
     test: Amount = None
     seed: int = 0
     labels: str | None = None
+    train: int | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -7,7 +7,7 @@ further.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -57,9 +57,19 @@ def read_everything(origin: Origin) -> Everything:
     """
     if isinstance(origin.seed, bool) or not isinstance(origin.seed, (int, np.integer)) or origin.seed < 0:
         raise UsageError(_("seed must be a whole number from 0, but is {value!r}.").format(value=origin.seed))
-    if origin.named:
-        return _named(CATALOGUE[origin.source], origin)
-    return _own(Path(origin.source), origin)
+    everything = _named(CATALOGUE[origin.source], origin) if origin.named else _own(Path(origin.source), origin)
+    return everything if origin.train is None else _with_first(everything, origin.train, origin.source)
+
+
+def _with_first(everything: Everything, count: int, source: str) -> Everything:
+    """Return the data set with the first `count` of its training images, in which every class must occur."""
+    train = everything.train
+    enough = int(np.unique(train.labels, return_index=True)[1].max()) + 1
+    if not enough <= count <= len(train):
+        sentence = _("{source}[:{count}]: must keep from {least:,} images, so that each class has one, to {most:,}.")
+        raise DataError(sentence.format(source=source, count=count, least=enough, most=len(train)))
+    first = Split(train.images[:count].copy(), train.labels[:count].copy())
+    return replace(everything, train=first)
 
 
 def _named(entry: NamedSet, origin: Origin) -> Everything:
