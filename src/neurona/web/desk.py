@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
 from neurona.data import Dataset, load
+from neurona.engine import cores
 from neurona.web.jobs import Jobs
 from neurona.web.models import Shelf
 
@@ -27,7 +28,7 @@ class Settings:
     models: files of models.
     host, port: where it listens.
     token: what a reader must know; None on loopback, where only this machine's users are.
-    workers: trainings that run at a time.
+    workers: trainings that run at a time; one core stays for answers.
     """
 
     study: Study | None = None
@@ -35,7 +36,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8765
     token: str | None = None
-    workers: int = 1
+    workers: int = field(default_factory=lambda: max(1, cores() - 1))
 
 
 class Desk:
