@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurona.data.splitting import Amount
+from neurona.errors import DataError
 from neurona.i18n import _
 
-__all__ = ["Dataset", "Origin", "Split"]
+__all__ = ["Dataset", "Origin", "Split", "first_images"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,18 @@ class Split:
     def __repr__(self) -> str:
         height, width = self.images.shape[1:]
         return f"Split({len(self)} images of {height}×{width})"
+
+
+def first_images(train: Split, count: int, source: str) -> Split:
+    """Return the first `count` images of `train`, the training split of `source`.
+
+    Raises `DataError` when there are not so many, or a class would have none.
+    """
+    enough = int(np.unique(train.labels, return_index=True)[1].max()) + 1
+    if not enough <= count <= len(train):
+        sentence = _("{source}[:{count}]: must keep from {least:,} images, so that each class has one, to {most:,}.")
+        raise DataError(sentence.format(source=source, count=count, least=enough, most=len(train)))
+    return Split(train.images[:count].copy(), train.labels[:count].copy())
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from neurona.data import classes, pixels
 from neurona.data.catalogue import ARRAYS, CATALOGUE, NamedSet
-from neurona.data.dataset import Origin, Split
+from neurona.data.dataset import Origin, Split, first_images
 from neurona.data.download import fetch
 from neurona.data.parts import Parts
 from neurona.data.readers import reader_of
@@ -62,14 +62,7 @@ def read_everything(origin: Origin) -> Everything:
 
 
 def _with_first(everything: Everything, count: int, source: str) -> Everything:
-    """Return the data set with the first `count` of its training images, in which every class must occur."""
-    train = everything.train
-    enough = int(np.unique(train.labels, return_index=True)[1].max()) + 1
-    if not enough <= count <= len(train):
-        sentence = _("{source}[:{count}]: must keep from {least:,} images, so that each class has one, to {most:,}.")
-        raise DataError(sentence.format(source=source, count=count, least=enough, most=len(train)))
-    first = Split(train.images[:count].copy(), train.labels[:count].copy())
-    return replace(everything, train=first)
+    return replace(everything, train=first_images(everything.train, count, source))
 
 
 def _named(entry: NamedSet, origin: Origin) -> Everything:

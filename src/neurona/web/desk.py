@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from neurona.data import Dataset, load
 from neurona.engine import cores
+from neurona.web.attempts import Attempts
 from neurona.web.jobs import Jobs
 from neurona.web.models import Shelf
 
@@ -44,6 +45,7 @@ class Desk:
 
     jobs: what is trained in the background.
     models: the models on offer.
+    attempts: the networks that are trained in the page.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -52,6 +54,7 @@ class Desk:
         self._data: Dataset | None = None
         self._lock = threading.Lock()
         self.models = Shelf(settings.study, settings.models, self.data, self.jobs)
+        self.attempts = Attempts(self.data)
 
     @property
     def study(self) -> Study | None:
