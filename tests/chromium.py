@@ -13,6 +13,8 @@ import axe_core_python
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
 
 ABSENT = "Chromium and its driver are not installed (Debian's packages: chromium, chromium-driver)"
 _AXE = Path(axe_core_python.__file__).with_name("axe.min.js")
@@ -55,6 +57,26 @@ class Chromium:
         self._driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         page = f"<!doctype html><html lang='en'><meta charset='utf-8'><title>blank</title><body>{body}"
         self._driver.get("data:text/html;base64," + base64.b64encode(page.encode()).decode())
+
+    def visit(self, address: str, *, width: int = 1280, scheme: str = "light") -> None:
+        """Open an address of a server on a screen of `width` pixels, in `light` or `dark`."""
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        self._driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self.turn(scheme)
+        self._driver.get("about:blank")  # so that an address that differs after its # alone is opened anew, too
+        self._driver.get(address)
+
+    def press(self, selector: str) -> None:
+        """Press what a CSS selector finds, with the keyboard."""
+        self._driver.find_element("css selector", selector).send_keys(Keys.ENTER)
+
+    def choose(self, selector: str, value: str) -> None:
+        """Choose the option with `value`."""
+        Select(self._driver.find_element("css selector", selector)).select_by_value(value)
+
+    def type(self, selector: str, text: str) -> None:
+        """Write `text` in the place of what a field holds, and leave it."""
+        self._driver.find_element("css selector", selector).send_keys(Keys.CONTROL, "a", Keys.NULL, text, Keys.TAB)
 
     def load(self, module: str) -> None:
         """Load the text of an ES module that imports nothing; what it exports become names of the page."""
