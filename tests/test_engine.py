@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 
 from neurona import engine
+from neurona import network as networks
 from neurona.data import Dataset
 from neurona.engine import programs
+from neurona.engine.streams import Stream, sequence
+from neurona.errors import UsageError
+from neurona.insight import answered
 from neurona.run import Parameters, Run, best_epoch
 from neurona.specs import EarlyStopping, Network, Optimizer, Training
 
@@ -236,3 +240,42 @@ def test_a_group_that_is_stopped_has_told_what_had_ended(small: Dataset) -> None
     with pytest.raises(engine.Interrupted):
         engine.train_together(jobs, small, stop=lambda: True)
     assert [run.state for run in ended] == ["diverged"]  # in its first epoch
+
+
+def test_training_begins_with_the_parameters_given(small: Dataset) -> None:
+    """Those that the seed would draw give the same bits; trained ones go on from where they were."""
+    network, training = Network(hidden=(12,), normalization="batch"), Training(epochs=2, batch_size=100)
+    drawn = networks.init(network, pixels=784, classes=10, seed=sequence(5, Stream.WEIGHTS))
+    one, other = (engine.train(network, training, small, seed=5, initial=initial) for initial in (None, drawn))
+    assert [layer["kernel"].tobytes() for layer in one.parameters] == [
+        layer["kernel"].tobytes() for layer in other.parameters
+    ]
+    further = engine.train(network, training, small, seed=6, initial=one.parameters)
+    assert further.history["loss"][0] < one.history["loss"][-1]
+
+
+def test_initial_parameters_of_another_network_are_refused(small: Dataset) -> None:
+    other = networks.init(Network(hidden=(7,)), pixels=784, classes=10, seed=np.random.SeedSequence(0))
+    with pytest.raises(UsageError, match="must be those of the network"):
+        engine.train(Network(hidden=(12,)), Training(), small, seed=0, initial=other)
+
+
+def test_a_student_takes_the_step_towards_its_teachers_mean_answer(small: Dataset) -> None:
+    """For softmax regression and one batch of all images the step is known: the mean of (p - q) times the pixels."""
+    network, teaching = Network(hidden=()), Network(hidden=(9,))
+    count = len(small.train)
+    members = tuple(
+        networks.init(teaching, pixels=784, classes=10, seed=np.random.SeedSequence(seed)) for seed in (1, 2)
+    )
+    teacher = engine.Teacher(teaching, members)
+    training = Training(epochs=1, batch_size=count, optimizer={"name": "sgd", "learning_rate": 0.5})
+    initial = networks.init(network, pixels=784, classes=10, seed=np.random.SeedSequence(3))
+    run = engine.train(network, training, small, seed=0, initial=initial, teacher=teacher)
+    labels = small.train.labels
+    answers = [answered(teaching, member, small.train.images, labels).probabilities for member in members]
+    own = answered(network, initial, small.train.images, labels).probabilities
+    pixels = small.train.images.reshape(count, -1) / 255.0
+    difference = own - np.mean(answers, axis=0)
+    expected = initial[0]["kernel"] - 0.5 * pixels.T @ difference / count
+    assert np.allclose(run.parameters[0]["kernel"], expected, atol=1e-6)
+    assert np.allclose(run.parameters[0]["bias"], -0.5 * difference.mean(axis=0), atol=1e-6)

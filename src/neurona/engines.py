@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 from neurona import engine as own
 from neurona.data import Dataset
-from neurona.engine import Checkpoint
-from neurona.run import Epoch, Run
+from neurona.engine import Checkpoint, Teacher
+from neurona.errors import UsageError
+from neurona.i18n import _
+from neurona.run import Epoch, Parameters, Run
 from neurona.specs import NEURONA, Network, Training, check_engine
 
 __all__ = ["ONE_AT_A_TIME", "check_ready", "train"]
@@ -34,6 +36,8 @@ def train(
     stop: Callable[[], bool] | None = None,
     on_checkpoint: Callable[[Callable[[], Checkpoint]], None] | None = None,
     resume: Checkpoint | None = None,
+    initial: Parameters | None = None,
+    teacher: Teacher | None = None,
 ) -> Run:
     """Train `network` on `data.train` with an engine of `ENGINES` and return the run.
 
@@ -43,9 +47,11 @@ def train(
     on_epoch: called with the epoch's number (from 1) and figures, as each ends.
     stop: asked after each epoch; when it says True, `engine.Interrupted` is raised.
     on_checkpoint, resume: see `engine.train`; Keras makes no checkpoints.
+    initial: parameters to begin with, as `Run.parameters` has them, instead of those drawn from the seed.
+    teacher: what it learns to answer like; from the labels unless given.
 
-    Raises SpecError for an engine that does not exist or cannot do `training`, and MissingExtraError for Keras without
-    the extra `[keras]`.
+    Raises SpecError for an engine that does not exist or cannot do `training`, UsageError for `initial` or `teacher`
+    that do not fit, and MissingExtraError for Keras without the extra `[keras]`.
     """
     check_engine(engine, training)
     if engine == NEURONA:
@@ -58,7 +64,11 @@ def train(
             stop=stop,
             on_checkpoint=on_checkpoint,
             resume=resume,
+            initial=initial,
+            teacher=teacher,
         )
+    if initial is not None or teacher is not None:
+        raise UsageError(_("only Neurona's own engine begins with given parameters, or has a teacher."))
     from neurona.keras import engine as keras_engine
 
     return keras_engine.train(network, training, data, seed=seed, on_epoch=on_epoch, stop=stop)

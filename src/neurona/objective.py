@@ -14,7 +14,7 @@ from neurona.i18n import _
 from neurona.run import Parameters
 from neurona.specs import Training
 
-__all__ = ["class_weights", "losses", "numbers", "penalty", "structure"]
+__all__ = ["class_weights", "losses", "numbers", "penalty", "soft_losses", "structure"]
 
 
 def class_weights(training: Training, labels: npt.NDArray[np.int32], classes: int) -> npt.NDArray[np.float64]:
@@ -72,6 +72,15 @@ def losses(
     if weighted and training.class_weight is not None:
         found = found * numbers["class_weights"][labels]
     return found
+
+
+def soft_losses(scores: jax.Array, answers: jax.Array) -> jax.Array:
+    """Return the cross-entropy `(n,)` of scores before softmax and a teacher's probabilities, both `(classes, n)`.
+
+    A student that sees what its teacher sees learns its answers and nothing else: function matching, Beyer et al.
+    (2022), section 3, with a temperature of 1 (Hinton et al. 2015 have others).
+    """
+    return -jnp.sum(answers * jax.nn.log_softmax(scores, axis=0), axis=0)
 
 
 def penalty(training: Training, numbers: dict[str, Any], parameters: Parameters) -> jax.Array:

@@ -13,10 +13,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from neurona.data import Dataset
-from neurona.engine import Checkpoint, Interrupted, Job, room, shape, sizes, train_together, workers_here
+from neurona.engine import Checkpoint, Interrupted, Job, Teacher, room, shape, sizes, train_together, workers_here
 from neurona.engines import ONE_AT_A_TIME, check_ready, train
 from neurona.errors import StoreError
-from neurona.run import Epoch, Run, run_id
+from neurona.run import Epoch, Parameters, Run, run_id
 from neurona.specs import NEURONA, Experiment, Network, Training
 from neurona.store import LEASE_SECONDS, Owner, Store, Task
 
@@ -300,8 +300,12 @@ def train_task(
     stop: threading.Event,
     on_epoch: Callable[[int, Epoch], None],
     resume: Checkpoint | None,
+    initial: Parameters | None = None,
+    teacher: Teacher | None = None,
 ) -> Run:
     """Train a task that `owner` has claimed, store its run and return it.
+
+    initial, teacher: see `engines.train`; what is no part of `task.id` must be told in its data's fingerprint.
 
     Raises `engine.Interrupted` at the end of the epoch in which `stop` is set, unless that was the last; a checkpoint
     is kept then.
@@ -315,6 +319,8 @@ def train_task(
         stop=stop.is_set,
         on_checkpoint=_Checkpoints(task, store, owner, stop).take,
         resume=resume,
+        initial=initial,
+        teacher=teacher,
     )
     return _finish(run, store, resume)
 

@@ -5,7 +5,7 @@ idle, `train_together` trains as many runs of one shape as its memory holds, in 
 """
 
 from neurona.engine.evaluation import evaluate, predictions
-from neurona.engine.programs import Sizes, compilations, cores, room, shape, sizes, workers_here
+from neurona.engine.programs import Sizes, Teacher, compilations, cores, room, shape, sizes, workers_here
 from neurona.engine.streams import Stream
 from neurona.engine.training import Checkpoint, Interrupted, Job, train, train_together
 
@@ -15,6 +15,7 @@ __all__ = [
     "Job",
     "Sizes",
     "Stream",
+    "Teacher",
     "compilations",
     "cores",
     "evaluate",

@@ -33,6 +33,7 @@ __all__ = [
     "Program",
     "Sizes",
     "Sums",
+    "Teacher",
     "TrainingState",
     "arguments",
     "compilations",
@@ -104,6 +105,14 @@ class Drawn(NamedTuple):
     epochs: Any
 
 
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """Networks of one shape, with their parameters, whose mean answer a student learns to give."""
+
+    network: Network
+    members: tuple[Parameters, ...]
+
+
 class Sizes(NamedTuple):
     """Images of the two splits, height and width of an image in pixels, classes."""
 
@@ -122,8 +131,8 @@ class Sizes(NamedTuple):
 class Program:
     """A compiled epoch, and what compiling took.
 
-    epoch: (state, numbers, images, labels, validation images, validation labels, drawn) -> (state, sums of both
-        splits); it may overwrite the state that it is given.
+    epoch: (state, numbers, images, labels, validation images, validation labels, drawn, teacher's transposed
+        parameters) -> (state, sums of both splits); it may overwrite the state that it is given.
     """
 
     epoch: Any
@@ -219,9 +228,12 @@ def shape(network: Network, training: Training, sizes: Sizes) -> Hashable:
     )
 
 
-def program(network: Network, training: Training, sizes: Sizes, *, runs: int = 1) -> Program:
+def program(
+    network: Network, training: Training, sizes: Sizes, *, runs: int = 1, teacher: Teacher | None = None
+) -> Program:
     """Return the epoch for one run, or for `runs` of one shape side by side: then what is a run's has an axis more."""
-    key = (shape(network, training, sizes), runs)
+    taught = None if teacher is None else (teacher.network, len(teacher.members))
+    key = (shape(network, training, sizes), runs, taught)
     with _compile_guard:
         lock = _compile_locks.setdefault(key, threading.Lock())
     with lock:
@@ -230,7 +242,7 @@ def program(network: Network, training: Training, sizes: Sizes, *, runs: int = 1
         if found is None:
             _keep_compilations()
             started = time.perf_counter()
-            epoch = _compile(network, training, sizes, runs)
+            epoch = _compile(network, training, sizes, runs, teacher)
             found = Program(epoch, time.perf_counter() - started)
             _count_compilation()
         with _compile_guard:
@@ -276,7 +288,7 @@ def _keep_compilations() -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
-def _compile(network: Network, training: Training, sizes: Sizes, runs: int) -> Any:
+def _compile(network: Network, training: Training, sizes: Sizes, runs: int, teacher: Teacher | None) -> Any:
     pixels, image, label = (sizes.pixels,), jnp.uint8, jnp.int32
     numbers = arguments(network, training, sizes, np.ones(sizes.classes))
     blank = networks.init(network, pixels=sizes.pixels, classes=sizes.classes, seed=np.random.SeedSequence(0))
@@ -293,17 +305,20 @@ def _compile(network: Network, training: Training, sizes: Sizes, runs: int) -> A
         jax.ShapeDtypeStruct((2,), jnp.uint32),
         jax.ShapeDtypeStruct((), jnp.int32),
     )
-    epoch: Callable[..., Any] = functools.partial(_epoch, network, training, sizes)
+    teaching = None if teacher is None else teacher.network
+    epoch: Callable[..., Any] = functools.partial(_epoch, network, training, sizes, teaching)
     if runs > 1:
-        epoch = jax.vmap(epoch, in_axes=(0, 0, None, None, None, None, 0))
+        epoch = jax.vmap(epoch, in_axes=(0, 0, None, None, None, None, 0, None))
         own, drawn = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((runs, *leaf.shape), leaf.dtype), (own, drawn))
-    return jax.jit(epoch, donate_argnums=0).lower(*own, *shared, drawn).compile()
+    taught = () if teacher is None else tuple(map(networks.transposed, teacher.members))
+    return jax.jit(epoch, donate_argnums=0).lower(*own, *shared, drawn, taught).compile()
 
 
 def _epoch(
     network: Network,
     training: Training,
     sizes: Sizes,
+    teaching: Network | None,
     state: TrainingState,
     numbers: dict[str, Any],
     images: jax.Array,
@@ -311,6 +326,7 @@ def _epoch(
     validation_images: jax.Array,
     validation_labels: jax.Array,
     drawn: Drawn,
+    taught: tuple[Parameters, ...],
 ) -> tuple[TrainingState, tuple[Sums, Sums]]:
     key = jax.random.wrap_key_data(drawn.noise)
     batch_size = min(training.batch_size, sizes.train)
@@ -326,15 +342,20 @@ def _epoch(
             before = drawn.epochs * (steps + (left_over > 0)) + number
             batch = _augmented(training.augmentation, numbers["augmentation"], batch, augmentation_key, before, sizes)
 
+        answers = None if teaching is None else _taught(teaching, taught, batch.images, training.precision)
+
         def mean_loss(parameters: Parameters) -> tuple[jax.Array, tuple[Sums, Parameters]]:
             layers = tuple({**layer, **moments} for layer, moments in zip(parameters, state.statistics, strict=True))
             scores, statistics = networks.noisy_logits(
                 network, layers, batch.images, noise, precision=training.precision
             )
-            losses = objective.losses(training, numbers["objective"], scores, batch.labels, weighted=True)
-            if batch.mixed is not None:
-                others = objective.losses(training, numbers["objective"], scores, batch.mixed.labels, weighted=True)
-                losses = batch.mixed.share * losses + (1 - batch.mixed.share) * others
+            if answers is not None:
+                losses = objective.soft_losses(scores, answers)
+            else:
+                losses = objective.losses(training, numbers["objective"], scores, batch.labels, weighted=True)
+                if batch.mixed is not None:
+                    others = objective.losses(training, numbers["objective"], scores, batch.mixed.labels, weighted=True)
+                    losses = batch.mixed.share * losses + (1 - batch.mixed.share) * others
             penalty = objective.penalty(training, numbers["objective"], parameters)
             sums = Sums(jnp.sum(losses) + chosen.shape[0] * penalty, _right(scores, batch.labels))
             return sums.loss / chosen.shape[0], (sums, (*statistics, {}))
@@ -396,6 +417,14 @@ def _augmented(
         return _Batch(images, batch.labels)
     images, share = augment.mixed(numbers, images, key=mix_key, strength=strength)
     return _Batch(images, batch.labels, _Mixed(jnp.roll(batch.labels, 1), share))
+
+
+def _taught(network: Network, members: tuple[Parameters, ...], images: jax.Array, precision: str) -> jax.Array:
+    """Return the mean over the teacher's members of the probabilities that they give `images`, `(classes, n)`."""
+    answers = [
+        jax.nn.softmax(networks.logits(network, member, images, precision=precision), axis=0) for member in members
+    ]
+    return jnp.mean(jnp.stack(answers), axis=0)
 
 
 def _averaged(average: Any, parameters: Parameters, momentum: jax.Array) -> Any:

@@ -19,6 +19,7 @@ from neurona.engine.programs import (
     Drawn,
     Sizes,
     Sums,
+    Teacher,
     TrainingState,
     arguments,
     initial_state,
@@ -29,6 +30,7 @@ from neurona.engine.programs import (
     sizes,
 )
 from neurona.engine.streams import Stream, order, sequence
+from neurona.errors import UsageError
 from neurona.i18n import _
 from neurona.run import Epoch, History, Parameters, Run, Seconds, State, best_epoch
 from neurona.specs import EarlyStopping, Network, Training
@@ -65,6 +67,7 @@ class Job:
         array; it may not be kept.
     on_end: called with the run, as soon as it has ended.
     resume: a checkpoint of the same run: training goes on after its last epoch, to the same bits.
+    initial: parameters to begin with, as `Run.parameters` has them, instead of those drawn from the seed.
     """
 
     network: Network
@@ -75,6 +78,7 @@ class Job:
     on_checkpoint: Callable[[Callable[[], Checkpoint]], None] | None = None
     on_end: Callable[[Run], None] | None = None
     resume: Checkpoint | None = None
+    initial: Parameters | None = None
 
 
 def train(
@@ -87,23 +91,33 @@ def train(
     stop: Callable[[], bool] | None = None,
     on_checkpoint: Callable[[Callable[[], Checkpoint]], None] | None = None,
     resume: Checkpoint | None = None,
+    initial: Parameters | None = None,
+    teacher: Teacher | None = None,
 ) -> Run:
     """Train `network` on `data.train` and return the run. Same arguments, same bits, on the same machine.
 
-    seed, on_epoch, on_checkpoint, resume: see `Job`.
+    seed, on_epoch, on_checkpoint, resume, initial: see `Job`.
     stop: asked after each epoch; when it says True, `Interrupted` is raised.
+    teacher: what it learns to answer like; from the labels unless given.
     """
-    job = Job(network, training, seed, on_epoch=on_epoch, on_checkpoint=on_checkpoint, resume=resume)
-    return train_together([job], data, stop=stop)[0]
+    job = Job(network, training, seed, on_epoch=on_epoch, on_checkpoint=on_checkpoint, resume=resume, initial=initial)
+    return train_together([job], data, stop=stop, teacher=teacher)[0]
 
 
-def train_together(jobs: Sequence[Job], data: Dataset, *, stop: Callable[[], bool] | None = None) -> tuple[Run, ...]:
+def train_together(
+    jobs: Sequence[Job],
+    data: Dataset,
+    *,
+    stop: Callable[[], bool] | None = None,
+    teacher: Teacher | None = None,
+) -> tuple[Run, ...]:
     """Train runs of one shape side by side in one program and return them in the order of `jobs`.
 
     They may differ in seed and in every number: `engine.shape` tells which go together. A run that stops early or
     diverges waits, its result kept, for the others. Of the seconds that pass, each run still under way has its part.
 
     stop: asked after each epoch; when it says True, `Interrupted` is raised, and `Job.on_end` has told what had ended.
+    teacher: what all of them learn to answer like; from the labels unless given.
 
     Raises ValueError for no jobs, or jobs of different shapes.
     """
@@ -118,14 +132,15 @@ def train_together(jobs: Sequence[Job], data: Dataset, *, stop: Callable[[], boo
     state = _stacked([run.state for run in places])
     numbers = _stacked([run.numbers for run in places])
     loaded = time.perf_counter()
-    epoch = program(jobs[0].network, jobs[0].training, its, runs=len(places)).epoch
+    epoch = program(jobs[0].network, jobs[0].training, its, runs=len(places), teacher=teacher).epoch
+    taught = () if teacher is None else jax.device_put(tuple(map(networks.transposed, teacher.members)))
     compiled = time.perf_counter()
     for run in runs:
         run.prepared = Seconds((loaded - started) / len(runs), (compiled - loaded) / len(runs))
     drawn = _stacked([run.draw(1) for run in places])
     while not all(run.ended for run in runs):
         began = time.perf_counter()
-        state, sums = epoch(state, numbers, *arrays, drawn)
+        state, sums = epoch(state, numbers, *arrays, drawn, taught)
         if any(run.goes_on_after(1) for run in runs):
             drawn = _stacked([run.draw(2) for run in places])  # while the device works
         sums = jax.device_get(sums)
@@ -149,6 +164,16 @@ def _alone(place: int | None, tree: Tree) -> Tree:
     return tree if place is None else jax.tree.map(lambda leaf: leaf[place], tree)
 
 
+def _checked(initial: Parameters, drawn: Parameters) -> Parameters:
+    """Return `initial`; raises UsageError when its arrays are not of the shapes that the network draws."""
+    found, wanted = (
+        [{name: np.shape(array) for name, array in layer.items()} for layer in each] for each in (initial, drawn)
+    )
+    if found != wanted:
+        raise UsageError(_("the initial parameters must be those of the network to be trained, but have other shapes."))
+    return initial
+
+
 class _UnderWay:
     """A run that trains: its epochs so far, the best of them, and at the end its result."""
 
@@ -158,9 +183,8 @@ class _UnderWay:
         self._splits = (len(data.train), len(data.validation))
         weights = objective.class_weights(training, data.train.labels, its.classes)
         self.numbers = arguments(network, training, its, weights)
-        initial = networks.init(
-            network, pixels=its.pixels, classes=its.classes, seed=sequence(job.seed, Stream.WEIGHTS)
-        )
+        drawn = networks.init(network, pixels=its.pixels, classes=its.classes, seed=sequence(job.seed, Stream.WEIGHTS))
+        initial = drawn if job.initial is None else _checked(job.initial, drawn)
         self.state = initial_state(networks.transposed(initial), training, self.numbers)
         self.prepared = Seconds()
         self.result: Run | None = None
