@@ -13,6 +13,8 @@ import axe_core_python
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
 
 ABSENT = "Chromium and its driver are not installed (Debian's packages: chromium, chromium-driver)"
 _AXE = Path(axe_core_python.__file__).with_name("axe.min.js")
@@ -37,6 +39,10 @@ class Chromium:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         self._driver = webdriver.Chrome(options=options, service=Service(driver))
 
+    def _screen(self, width: int, scale: float = 1.0) -> None:
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": scale, "mobile": width < 500}
+        self._driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
     def quit(self) -> None:
         """End the browser."""
         self._driver.quit()
@@ -45,16 +51,14 @@ class Chromium:
         self, file: Path, *, width: int, scheme: str, ready: str = "document.documentElement.dataset.drawn === 'all'"
     ) -> None:
         """Open `file` on a screen of `width` pixels, in `light` or `dark`, and wait until it is ready."""
-        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-        self._driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self._screen(width)
         self.turn(scheme)
         self._driver.get(file.resolve().as_uri())
         self.wait(ready)
 
     def blank(self, body: str = "", *, width: int = 800, scale: float = 1.0) -> None:
         """Show a page that holds `body` only, on a screen of `width` points with `scale` pixels a point."""
-        metrics = {"width": width, "height": 900, "deviceScaleFactor": scale, "mobile": width < 500}
-        self._driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self._screen(width, scale)
         page = f"<!doctype html><html lang='en'><meta charset='utf-8'><title>blank</title><body>{body}"
         self._driver.get("data:text/html;base64," + base64.b64encode(page.encode()).decode())
 
@@ -83,46 +87,31 @@ class Chromium:
 
     def open(self, address: str, *, width: int = 1280, scheme: str = "light") -> None:
         """Open a page of a server, on a screen of `width` pixels, and wait until its tab is there."""
-        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-        self._driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        self.turn(scheme)
-        self._driver.get("about:blank")  # so that another hash is another page
-        self._driver.get(address)
+        self.visit(address, width=width, scheme=scheme)
         self.wait("document.querySelector('.tab[data-ready]:not([hidden])') !== null")
 
     def picture(self, path: Path) -> None:
         """Write what is on the screen as PNG."""
         path.write_bytes(base64.b64decode(self.command("Page.captureScreenshot", format="png")["data"]))
 
-    def blank(self, body: str = "", *, width: int = 800, scale: float = 1.0) -> None:
-        """Show a page that holds `body` only, on a screen of `width` points with `scale` pixels a point."""
-        metrics = {"width": width, "height": 900, "deviceScaleFactor": scale, "mobile": width < 500}
-        self._driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        page = f"<!doctype html><html lang='en'><meta charset='utf-8'><title>blank</title><body>{body}"
-        self._driver.get("data:text/html;base64," + base64.b64encode(page.encode()).decode())
+    def visit(self, address: str, *, width: int = 1280, scheme: str = "light") -> None:
+        """Open an address of a server on a screen of `width` pixels, in `light` or `dark`."""
+        self._screen(width)
+        self.turn(scheme)
+        self._driver.get("about:blank")  # so that an address that differs after its # alone is opened anew, too
+        self._driver.get(address)
 
-    def load(self, module: str) -> None:
-        """Load the text of an ES module that imports nothing; what it exports become names of the page."""
-        self.run(
-            "const module = await import('data:text/javascript;base64,' + given); Object.assign(window, module);",
-            base64.b64encode(module.encode()).decode(),
-        )
+    def press(self, selector: str) -> None:
+        """Press what a CSS selector finds, with the keyboard."""
+        self._driver.find_element("css selector", selector).send_keys(Keys.ENTER)
 
-    def run(self, body: str, given: Any = None) -> Any:
-        """Return what the body of an asynchronous JavaScript function returns; `given` is what it is given."""
-        answer = self._driver.execute_async_script(
-            "const [given, done] = arguments;"
-            f"(async () => {{ {body} }})()"
-            ".then((value) => done({value}), (error) => done({error: String(error)}));",
-            given,
-        )
-        if "error" in answer:
-            raise RuntimeError(answer["error"])
-        return answer.get("value")
+    def choose(self, selector: str, value: str) -> None:
+        """Choose the option with `value`."""
+        Select(self._driver.find_element("css selector", selector)).select_by_value(value)
 
-    def command(self, name: str, **values: Any) -> Any:
-        """Send a command of the Chrome DevTools Protocol, as `Input.dispatchTouchEvent`."""
-        return self._driver.execute_cdp_cmd(name, values)
+    def type(self, selector: str, text: str) -> None:
+        """Write `text` in the place of what a field holds, and leave it."""
+        self._driver.find_element("css selector", selector).send_keys(Keys.CONTROL, "a", Keys.NULL, text, Keys.TAB)
 
     def wait(self, condition: str) -> None:
         """Wait until a JavaScript expression is true."""

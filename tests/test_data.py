@@ -61,6 +61,33 @@ def test_a_named_set_takes_another_validation_from_the_end_of_train(mnist: Datas
     assert other.fingerprint != mnist.fingerprint
 
 
+def test_a_number_after_the_name_keeps_the_first_training_images(mnist: Dataset) -> None:
+    few = load("mnist[:300]")
+    assert (few.name, len(few.train), len(few.validation), few.test_size) == ("mnist[:300]", 300, 10_000, 10_000)
+    assert np.array_equal(few.train.images, mnist.train.images[:300])
+    assert np.array_equal(few.train.labels, mnist.train.labels[:300])
+    assert np.array_equal(few.validation.images, mnist.validation.images)
+    assert len({few.fingerprint, load("mnist[:301]").fingerprint, mnist.fingerprint}) == 3
+    assert np.array_equal(sealed.read_test(few).images, sealed.read_test(mnist).images)
+
+
+def test_a_number_after_a_path_does_too(tmp_path: Path) -> None:
+    images = np.arange(40 * 4, dtype=np.uint8).reshape(40, 2, 2)
+    np.savez(tmp_path / "own.npz", images=images, labels=np.arange(40) % 2)
+    (tmp_path / "all.npz[:9]").mkdir()
+    whole, few = load(tmp_path / "own.npz"), load(f"{tmp_path / 'own.npz'}[:9]")
+    assert (few.name, len(few.train)) == ("own[:9]", 9)
+    assert np.array_equal(few.train.images, whole.train.images[:9])
+    with pytest.raises(DataError, match="a data set must be"):  # what is there is that, whatever it is called
+        load(str(tmp_path / "all.npz[:9]"))
+
+
+@pytest.mark.parametrize("given", ["mnist[:17]", "mnist[:50001]", "mnist[:0]"])
+def test_a_number_that_cannot_be_is_refused(given: str) -> None:
+    with pytest.raises(DataError, match=r"must keep from 18 images, so that each class has one, to 50,000"):
+        load(given)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 import jax
@@ -10,10 +11,11 @@ import pytest
 from neurona import engine
 from neurona import network as networks
 from neurona.data import Dataset
+from neurona.engine import programs
 from neurona.engine.streams import Stream, sequence
 from neurona.errors import UsageError
 from neurona.insight import answered
-from neurona.run import Run, best_epoch
+from neurona.run import Parameters, Run, best_epoch
 from neurona.specs import EarlyStopping, Network, Optimizer, Training
 
 NETWORK = Network(hidden=(20, 10), dropout=0.1)
@@ -61,6 +63,34 @@ def test_numbers_do_not_compile(small: Dataset) -> None:
     assert engine.compilations() == before
     engine.train(NETWORK.replace(hidden=(20, 11)), TRAINING.replace(epochs=1), small, seed=1)
     assert engine.compilations() == before + 1
+
+
+def test_programs_that_nobody_uses_are_not_kept_for_ever(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "_MOST_PROGRAMS", 2)
+    monkeypatch.setattr(programs, "_programs", {})
+    first = engine.train(NETWORK, TRAINING, small, seed=0)
+    for units in (3, 4):
+        engine.train(NETWORK.replace(hidden=(units, 5)), TRAINING, small, seed=0)
+    before = engine.compilations()
+    engine.train(NETWORK.replace(hidden=(3, 5)), TRAINING, small, seed=0)
+    assert (engine.compilations(), len(programs._programs)) == (before, 2)
+    assert same_bits(engine.train(NETWORK, TRAINING, small, seed=0), first)
+    assert engine.compilations() == before + 1
+
+
+def test_whoever_watches_sees_the_parameters_of_each_epoch(small: Dataset) -> None:
+    seen: list[tuple[int, float, float]] = []
+
+    def look(number: int, parameters: Callable[[], Parameters]) -> None:
+        seen.append((number, *engine.evaluate(NETWORK, parameters(), small.validation)))
+
+    run = engine.train_together([engine.Job(NETWORK, TRAINING, 3, on_parameters=look)], small)[0]
+    assert same_bits(run, engine.train(NETWORK, TRAINING, small, seed=3))
+    assert [number for number, *_figures in seen] == [0, *range(1, TRAINING.epochs + 1)]
+    assert seen[0][2] < 0.3  # it guesses
+    for (_number, loss, accuracy), epoch in zip(seen[1:], run.history.epochs, strict=True):
+        assert accuracy == epoch.val_accuracy
+        assert loss == pytest.approx(epoch.val_loss, rel=1e-6)
 
 
 def test_experiments_with_one_seed_see_the_images_in_one_order(small: Dataset) -> None:

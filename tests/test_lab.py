@@ -132,10 +132,11 @@ def test_a_file_that_is_no_text_or_too_long(write) -> None:
         LabSpec.load(write("#" * 1_000_001))
 
 
-def test_a_data_set_beside_the_lab_is_found(write, tmp_path: Path) -> None:
+@pytest.mark.parametrize("images", ["", "[:2000]"])
+def test_a_data_set_beside_the_lab_is_found(write, tmp_path: Path, images: str) -> None:
     (tmp_path / "mine.npz").touch()
-    lab = LabSpec.load(write(ONE.replace('"mnist"', '"mine.npz"')))
-    assert lab.dataset == str(tmp_path / "mine.npz")
+    lab = LabSpec.load(write(ONE.replace('"mnist"', f'"mine.npz{images}"')))
+    assert lab.dataset == str(tmp_path / "mine.npz") + images
 
 
 def test_only_some_experiments() -> None:

@@ -307,15 +307,15 @@ def test_optunas_dashboard_opens_the_study(result: SearchResult) -> None:
             address = f"http://127.0.0.1:{port}"
             for _attempt in range(120):
                 try:
-                    with urllib.request.urlopen(f"{address}/dashboard", timeout=5) as page:  # noqa: S310
+                    with urllib.request.urlopen(f"{address}/dashboard", timeout=5) as page:
                         assert b"<html" in page.read()
                     break
                 except OSError:
                     time.sleep(0.25)
-            with urllib.request.urlopen(f"{address}/api/studies", timeout=20) as answer:  # noqa: S310
+            with urllib.request.urlopen(f"{address}/api/studies", timeout=20) as answer:
                 names = [study["study_name"] for study in json.load(answer)["study_summaries"]]
             assert names == ["mine/search"]
-            with urllib.request.urlopen(f"{address}/api/studies/1", timeout=20) as answer:  # noqa: S310
+            with urllib.request.urlopen(f"{address}/api/studies/1", timeout=20) as answer:
                 assert len(json.load(answer)["trials"]) == 14
         finally:
             server.terminate()

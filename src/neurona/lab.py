@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -91,7 +92,7 @@ class LabSpec(Spec):
         if problems:
             raise SpecError(problems)
         dataset = head["dataset"]
-        if folder is not None and isinstance(dataset, str) and dataset and (folder / dataset).exists():
+        if folder is not None and isinstance(dataset, str) and _is_there(folder, dataset):
             dataset = str(folder / dataset)
         lab = cls(name=head["name"], dataset=dataset, experiments=tuple(e for e in experiments if e is not None))
         return lab.replace(search=_search(document, lab)) if "search" in document else lab
@@ -250,6 +251,12 @@ def _search(document: Mapping[str, Any], lab: LabSpec) -> SearchSpec:
     for base in bases:
         space.check(base)
     return search
+
+
+def _is_there(folder: Path, dataset: str) -> bool:
+    """Whether `dataset`, with or without `[:N]` at its end, is in `folder`."""
+    paths = {dataset, re.sub(r"\[:\d+\]$", "", dataset)}
+    return any(path and (folder / path).exists() for path in paths)
 
 
 def _experiment(values: dict[str, Any], where: tuple[str, ...], problems: list[Problem]) -> Experiment | None:

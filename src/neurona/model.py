@@ -277,7 +277,7 @@ def _tempered(member: Parameters, temperature: float) -> Parameters:
     return (*member[:-1], last)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=64)
 def _answerer(network: Network) -> Callable[..., jax.Array]:
     def answer(parameters: Parameters, images: jax.Array) -> jax.Array:
         return jax.nn.softmax(networks.logits(network, parameters, images), axis=0).T

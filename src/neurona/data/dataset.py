@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurona.data.splitting import Amount
+from neurona.errors import DataError
 from neurona.i18n import _
 
-__all__ = ["Dataset", "Origin", "Split"]
+__all__ = ["Dataset", "Origin", "Split", "first_images"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +39,25 @@ class Split:
         return f"Split({len(self)} images of {height}×{width})"
 
 
+def first_images(train: Split, count: int, source: str) -> Split:
+    """Return the first `count` images of `train`, the training split of `source`.
+
+    Raises `DataError` when there are not so many, or a class would have none.
+    """
+    enough = int(np.unique(train.labels, return_index=True)[1].max()) + 1
+    if not enough <= count <= len(train):
+        sentence = _("{source}[:{count}]: must keep from {least:,} images, so that each class has one, to {most:,}.")
+        raise DataError(sentence.format(source=source, count=count, least=enough, most=len(train)))
+    return Split(train.images[:count].copy(), train.labels[:count].copy())
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where a data set came from and how it was split: enough to read it again.
 
     source: the name of a named set, or the absolute path of a file or folder.
     named: whether `source` is a name.
+    train: how many images of the training split are kept, the first ones; None for all.
     """
 
     source: str
@@ -52,6 +66,7 @@ class Origin:
     test: Amount = None
     seed: int = 0
     labels: str | None = None
+    train: int | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,8 @@ from neurona.i18n import _
 
 __all__ = ["CatalogueEntry", "Verification", "catalogue", "load", "verify"]
 
+_FIRST = re.compile(r"(.+)\[:(\d{1,9})\]")  # a name or path, and how many training images to keep
+
 
 def load(
     name_or_path: str | os.PathLike[str],
@@ -28,7 +31,8 @@ def load(
 ) -> Dataset:
     """Return the data set that is named, or stands in a file or folder.
 
-    name_or_path: a name of `catalogue()`, else a path. A name goes before a path; `./mnist` is a path.
+    name_or_path: a name of `catalogue()`, else a path. A name goes before a path; `./mnist` is a path. `mnist[:2000]`
+        keeps the first 2,000 training images, and so with any name or path.
     validation: images to split off train for validation: a number from 1, or a fraction between 0 and 1 of what is to
         be split.
         Default: for a named set its own number, taken from the end of train; else a seventh, stratified by class.
@@ -49,7 +53,8 @@ def load(
 
 def _dataset(origin: Origin, everything: Everything) -> Dataset:
     return Dataset(
-        name=origin.source if origin.named else _name(Path(origin.source)),
+        name=(origin.source if origin.named else _name(Path(origin.source)))
+        + ("" if origin.train is None else f"[:{origin.train}]"),
         train=everything.train,
         validation=everything.validation,
         test_size=len(everything.test),
@@ -71,6 +76,10 @@ def _origin(
     seed: int = 0,
     labels: str | None = None,
 ) -> Origin:
+    first = _FIRST.fullmatch(name_or_path) if isinstance(name_or_path, str) else None
+    if first and not Path(first[0]).expanduser().exists():
+        origin = _origin(first[1], validation=validation, test=test, seed=seed, labels=labels)
+        return replace(origin, train=int(first[2]))
     if isinstance(name_or_path, str) and name_or_path in CATALOGUE:
         return Origin(name_or_path, named=True, validation=validation, test=test, seed=seed, labels=labels)
     path = Path(name_or_path).expanduser()

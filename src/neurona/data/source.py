@@ -7,7 +7,7 @@ further.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from neurona.data import classes, pixels
 from neurona.data.catalogue import ARRAYS, CATALOGUE, NamedSet
-from neurona.data.dataset import Origin, Split
+from neurona.data.dataset import Origin, Split, first_images
 from neurona.data.download import fetch
 from neurona.data.parts import Parts
 from neurona.data.readers import reader_of
@@ -57,9 +57,12 @@ def read_everything(origin: Origin) -> Everything:
     """
     if isinstance(origin.seed, bool) or not isinstance(origin.seed, (int, np.integer)) or origin.seed < 0:
         raise UsageError(_("seed must be a whole number from 0, but is {value!r}.").format(value=origin.seed))
-    if origin.named:
-        return _named(CATALOGUE[origin.source], origin)
-    return _own(Path(origin.source), origin)
+    everything = _named(CATALOGUE[origin.source], origin) if origin.named else _own(Path(origin.source), origin)
+    return everything if origin.train is None else _with_first(everything, origin.train, origin.source)
+
+
+def _with_first(everything: Everything, count: int, source: str) -> Everything:
+    return replace(everything, train=first_images(everything.train, count, source))
 
 
 def _named(entry: NamedSet, origin: Origin) -> Everything:

@@ -58,6 +58,8 @@ if "xla_cpu_multi_thread_eigen" not in os.environ.get("XLA_FLAGS", ""):
 
 _MEMORY_SHARE = 0.7  # of the device's memory; products need room of their own
 _MOST_SIDE_BY_SIDE = 1_024  # runs; more fill no device better, and the host draws an order for each
+_MOST_PROGRAMS = 256  # kept; a server that trains what anybody asks for must not keep all
+_MOST_PROGRAMS = 512  # kept, the last used: a server that trains whatever it is asked for cannot keep all
 VALIDATION_CHUNK = 1_000  # images; what one step of the validation pass holds in memory
 
 
@@ -139,7 +141,8 @@ class Program:
 
 _compile_locks: dict[Any, threading.Lock] = {}
 _compile_guard = threading.Lock()
-_programs: dict[Any, Program] = {}
+_programs: dict[Any, Program] = {}  # the last used is the last
+_compiled = 0
 
 
 def cores() -> int:
@@ -154,7 +157,7 @@ def workers_here() -> int:
 
 def compilations() -> int:
     """Return how many epoch programs this process has compiled."""
-    return len(_programs)
+    return _compiled
 
 
 def means(sums: Sums, images: int) -> tuple[float, float]:
@@ -234,12 +237,26 @@ def program(
     with _compile_guard:
         lock = _compile_locks.setdefault(key, threading.Lock())
     with lock:
-        if key not in _programs:
+        with _compile_guard:
+            found = _programs.pop(key, None)
+        if found is None:
             _keep_compilations()
             started = time.perf_counter()
             epoch = _compile(network, training, sizes, runs, teacher)
-            _programs[key] = Program(epoch, time.perf_counter() - started)
-        return _programs[key]
+            found = Program(epoch, time.perf_counter() - started)
+            _count_compilation()
+        with _compile_guard:
+            _programs[key] = found
+            for oldest in list(_programs)[:-_MOST_PROGRAMS]:
+                del _programs[oldest]
+                _compile_locks.pop(oldest, None)
+        return found
+
+
+def _count_compilation() -> None:
+    global _compiled  # noqa: PLW0603 - of this process
+    with _compile_guard:
+        _compiled += 1
 
 
 def room(network: Network, training: Training, data: Dataset) -> int:

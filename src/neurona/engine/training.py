@@ -61,6 +61,8 @@ class Job:
 
     seed: 0 or more; initial weights, order of the images and dropout each have a stream of it.
     on_epoch: called with the epoch's number (from 1) and figures, as each ends.
+    on_parameters: called before the first epoch with 0, and with the number of each epoch as it ends, and a function
+        that gives the parameters as `Run.parameters` has them; neither may be kept.
     on_checkpoint: called after each epoch but the last with a function that makes a `Checkpoint`, which copies every
         array; it may not be kept.
     on_end: called with the run, as soon as it has ended.
@@ -72,6 +74,7 @@ class Job:
     training: Training
     seed: int
     on_epoch: Callable[[int, Epoch], None] | None = None
+    on_parameters: Callable[[int, Callable[[], Parameters]], None] | None = None
     on_checkpoint: Callable[[Callable[[], Checkpoint]], None] | None = None
     on_end: Callable[[Run], None] | None = None
     resume: Checkpoint | None = None
@@ -97,7 +100,7 @@ def train(
     stop: asked after each epoch; when it says True, `Interrupted` is raised.
     teacher: what it learns to answer like; from the labels unless given.
     """
-    job = Job(network, training, seed, on_epoch, on_checkpoint, resume=resume, initial=initial)
+    job = Job(network, training, seed, on_epoch=on_epoch, on_checkpoint=on_checkpoint, resume=resume, initial=initial)
     return train_together([job], data, stop=stop, teacher=teacher)[0]
 
 
@@ -193,6 +196,8 @@ class _UnderWay:
             self.state, best_parameters = jax.tree.unflatten(structure, job.resume.arrays)
             self._best = _Best(self._best.rule, best_parameters)
         self._resumed = len(self._epochs)
+        if job.on_parameters is not None and job.resume is None:
+            job.on_parameters(0, lambda: initial)
 
     @property
     def ended(self) -> bool:
@@ -221,6 +226,8 @@ class _UnderWay:
         number = len(self._epochs)
         if job.on_epoch is not None:
             job.on_epoch(number, epoch)
+        if job.on_parameters is not None:
+            job.on_parameters(number, lambda: networks.transposed(state().shown))
         if not (math.isfinite(epoch.loss) and math.isfinite(epoch.val_loss)):
             self._end("diverged", state())
             return

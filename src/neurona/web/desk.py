@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
 from neurona.data import Dataset, load
+from neurona.engine import cores
 from neurona.errors import DataError, DownloadError
 from neurona.figures import study_data
 from neurona.i18n import _
 from neurona.web.album import Album
+from neurona.web.attempts import Attempts
 from neurona.web.endpoint import Refusal
 from neurona.web.jobs import Jobs
 from neurona.web.models import Shelf
@@ -36,7 +38,7 @@ class Settings:
     models: files of models.
     host, port: where it listens.
     token: what a reader must know; None on loopback, where only this machine's users are.
-    workers: trainings that run at a time.
+    workers: trainings that run at a time; one core stays for answers.
     """
 
     study: Study | None = None
@@ -44,7 +46,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8765
     token: str | None = None
-    workers: int = 1
+    workers: int = field(default_factory=lambda: max(1, cores() - 1))
 
 
 class Desk:
@@ -53,6 +55,7 @@ class Desk:
     jobs: what is trained in the background.
     models: the models on offer.
     album: the reader's own drawings.
+    attempts: the networks that are trained in the page.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -63,6 +66,7 @@ class Desk:
         self._lock = threading.Lock()
         self.models = Shelf(settings.study, settings.models, self.data, self.jobs)
         self.album = Album(settings.study, self.data)
+        self.attempts = Attempts(self.data)
 
     @property
     def study(self) -> Study | None:

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import secrets
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal
@@ -37,24 +39,52 @@ class Job:
     client: whose it is.
     state: `waiting`, `running`, `done`, `failed` or `stopped`; each change is an event called `state`.
     result: what the worker returned.
+
+    patience, seconds: see `Jobs.start`.
     """
 
-    def __init__(self, kind: str, client: str, work: Callable[[Job], Any]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        client: str,
+        work: Callable[[Job], Any],
+        *,
+        patience: float = math.inf,
+        seconds: float = math.inf,
+    ) -> None:
         self.id = secrets.token_hex(8)
         self.kind, self.client = kind, client
         self.state: State = "waiting"
         self.result: Any = None
         self._work = work
         self._language = language()
-        self._events: list[tuple[str, dict[str, Any]]] = []
+        self._events: list[tuple[str, dict[str, Any] | None]] = []
+        self._shown: dict[str, int] = {}  # event -> where the last of those stands of which the last is kept
         self._listeners: set[Callable[[], object]] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._turn = threading.Event()  # set when a job that rests may go on, or should look why not
         self._over = threading.Event()
+        self._step_aside: Callable[[Job, float], None] = lambda job, seconds: None
+        self._patience, self._seconds = patience, seconds
+        self._followers = 0
+        self._alone_since = time.monotonic()
+        self._began = math.inf
 
     def tell(self, event: str, **values: Any) -> None:
         """Add an event with JSON values; its followers hear of it at once."""
+        self._add(event, values, keep_last=False)
+
+    def show(self, event: str, **values: Any) -> None:
+        """Add an event of which only the last is kept, as a picture: who comes late misses those before it."""
+        self._add(event, values, keep_last=True)
+
+    def _add(self, event: str, values: dict[str, Any], *, keep_last: bool) -> None:
         with self._lock:
+            if keep_last:
+                if event in self._shown:
+                    self._events[self._shown[event]] = (event, None)
+                self._shown[event] = len(self._events)
             self._events.append((event, finite(values)))
             if len(self._events) > MOST_EVENTS:
                 self._stop.set()
@@ -72,18 +102,36 @@ class Job:
             with self._lock:
                 events, heard = self._events[heard:], len(self._events)
             for name, values in events:
-                say(name, values)
+                if values is not None:
+                    say(name, values)
 
         with self._lock:
             self._listeners.add(hear)
 
     def stop(self) -> None:
-        """Ask the worker to stop. It does so where it next looks at `asked_to_stop`."""
-        self._stop.set()
+        """Ask the worker to stop. It does so where it next looks at `asked_to_stop`; a job that waits ends at once."""
+        with self._lock:
+            self._stop.set()
+            waiting = self.state == "waiting"
+            if waiting:
+                self.state = "stopped"
+        self._turn.set()
+        if waiting:
+            self._end("stopped")
 
     def asked_to_stop(self) -> bool:
-        """Whether it was asked to stop; `neurona.train` takes this as its `stop`."""
+        """Whether it is to stop: it was told to, its reader has gone or time is up; for `neurona.train(stop=…)`."""
+        if not self._stop.is_set():
+            now = time.monotonic()
+            left = self._followers == 0 and now - self._alone_since > self._patience
+            if left or now - self._began > self._seconds:
+                self._stop.set()
         return self._stop.is_set()
+
+    def rest(self, seconds: float) -> None:
+        """Let `seconds` pass, and others work meanwhile; it comes back sooner when it is asked to stop."""
+        if seconds > 0 and not self.asked_to_stop():
+            self._step_aside(self, seconds)
 
     @property
     def ended(self) -> bool:
@@ -104,6 +152,7 @@ class Job:
 
         with self._lock:
             self._listeners.add(listener)
+            self._followers += 1
         try:
             while True:
                 heard.clear()
@@ -111,7 +160,8 @@ class Job:
                     events, over = self._events[after:], self.ended
                 for name, values in events:
                     after += 1
-                    yield after, name, values
+                    if values is not None:
+                        yield after, name, values
                 if over and not events:
                     return
                 if not events:
@@ -122,19 +172,25 @@ class Job:
         finally:
             with self._lock:
                 self._listeners.discard(listener)
+                self._followers -= 1
+                self._alone_since = time.monotonic()
 
     def run(self) -> None:
         """Do the work; what it raises is told to its followers as a sentence."""
         if self.asked_to_stop():
-            self._end("stopped")
-            return
+            self.stop()
+        with self._lock:
+            if self.ended:
+                return
+            self.state = "running"
+            self._began = time.monotonic()
         self._enter("running")
         try:
             with speaking(self._language):
                 self.result = self._work(self)
         except Exception as error:
             if self.asked_to_stop():
-                self._end("stopped")
+                self._end("stopped", **self._why())
                 return
             shown = isinstance(error, SpecError | Refusal)
             if not shown:
@@ -143,7 +199,17 @@ class Job:
                 sentence = str(error) if shown else _("the server could not do this; its terminal says why.")
             self._end("failed", error=sentence)
         else:
-            self._end("stopped" if self.asked_to_stop() else "done")
+            if self.asked_to_stop():
+                self._end("stopped", **self._why())
+            else:
+                self._end("done")
+
+    def _why(self) -> dict[str, str]:
+        if time.monotonic() - self._began <= self._seconds:
+            return {}
+        with speaking(self._language):
+            sentence = _("it was stopped after {seconds:.0f} seconds: a training in the page takes no longer.")
+            return {"note": sentence.format(seconds=self._seconds)}
 
     def _enter(self, state: State, **values: Any) -> None:
         self.state = state
@@ -169,17 +235,31 @@ class Jobs:
         self._running = 0
         self._lock = threading.Lock()
 
-    def start(self, kind: str, client: str, work: Callable[[Job], Any]) -> Job:
+    def start(
+        self,
+        kind: str,
+        client: str,
+        work: Callable[[Job], Any],
+        *,
+        patience: float = math.inf,
+        seconds: float = math.inf,
+    ) -> Job:
         """Start `work(job)` in a thread, or let it wait its turn.
 
-        Raises Refusal (409) when this client has one under way, (503) when too many wait.
+        patience: seconds without anybody who follows it, after which it is to stop: its reader has gone.
+        seconds: after which it is to stop, from when it began to run.
+
+        Raises Refusal (409) when this client has one under way that was not asked to stop, (503) when too many wait.
         """
         with self._lock:
-            if any(job.client == client and not job.ended for job in self._jobs.values()):
+            its = [job for job in self._jobs.values() if job.client == client and not job.ended]
+            if not all(job.asked_to_stop() for job in its):
                 raise Refusal(409, _("you have a training under way; stop it, or wait until it ends."))
+            self._forget_who_left()
             if len(self._queue) >= self._most_waiting:
                 raise Refusal(503, _("too many trainings wait already; try again in a minute."))
-            job = Job(kind, client, work)
+            job = Job(kind, client, work, patience=patience, seconds=seconds)
+            job._step_aside = self._step_aside
             self._jobs[job.id] = job
             for over in [old.id for old in self._jobs.values() if old.ended][: -self._kept]:
                 del self._jobs[over]
@@ -197,24 +277,52 @@ class Jobs:
     def ahead_of(self, job: Job) -> int:
         """Return how many jobs come before a waiting one."""
         with self._lock:
+            self._forget_who_left()
             return self._queue.index(job) if job in self._queue else 0
 
     def close(self, seconds: float) -> bool:
         """Stop everything; return whether all had ended after `seconds`."""
         with self._lock:
-            waiting, open_ = list(self._queue), [job for job in self._jobs.values() if not job.ended]
-            self._queue.clear()
+            open_ = [job for job in self._jobs.values() if not job.ended]
         for job in open_:
             job.stop()
-        for job in waiting:
-            job.run()  # which ends at once
         return all(job.wait(seconds / max(1, len(open_))) for job in open_)
+
+    def _forget_who_left(self) -> None:
+        """Take from the queue whoever is no longer waited for. The lock is held."""
+        for job in self._queue:
+            if job.asked_to_stop():
+                job.stop()
+        self._queue = deque(job for job in self._queue if not job.ended)
 
     def _fill(self) -> None:
         """Start waiting jobs while there is a worker for them. The lock is held."""
         while self._queue and self._running < self._workers:
+            job = self._queue.popleft()
+            if job.state == "running":  # it has rested
+                self._running += 1
+                job._turn.set()
+            elif not job.ended:
+                self._running += 1
+                threading.Thread(target=self._run, args=(job,), name="job", daemon=True).start()
+
+    def _step_aside(self, job: Job, seconds: float) -> None:
+        """Give the worker's place to others for `seconds`, then wait for one; one that is to stop need not wait."""
+        with self._lock:
+            self._running -= 1
+            self._fill()
+        job._stop.wait(seconds)
+        with self._lock:
+            job._turn.clear()
+            if job._stop.is_set():
+                self._running += 1
+                return
+            self._queue.append(job)
+            self._fill()
+        job._turn.wait()
+        with self._lock, contextlib.suppress(ValueError):
+            self._queue.remove(job)  # it was stopped in the queue
             self._running += 1
-            threading.Thread(target=self._run, args=(self._queue.popleft(),), name="job", daemon=True).start()
 
     def _run(self, job: Job) -> None:
         try:
