@@ -427,4 +427,5 @@ class LabTab {
 export async function mount(root, page) {
   const tab = new LabTab(root, page);
   await tab.arrive();
+  root.dataset.ready = "tab";
 }

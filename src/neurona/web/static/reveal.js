@@ -299,4 +299,5 @@ class RevealTab {
 export async function mount(root, page) {
   const tab = new RevealTab(root, page);
   await tab.arrive();
+  root.dataset.ready = "tab";
 }
