@@ -90,7 +90,7 @@ export function interval({ mean, low, high }, [from, to], word) {
  * guess, a number with its sign.
  */
 export function strip({ mean, low, high }, guess, { width, word, title, axis, seen, guessed, write }) {
-  const height = 92, left = 14, right = 14, line = 40;
+  const height = 100, left = 14, right = 14, line = 40;
   const ends = [0, mean, low ?? mean, high ?? mean, guess];
   const room = Math.max((Math.max(...ends) - Math.min(...ends)) * 0.12, 0.1);
   const [from, to] = [Math.min(...ends) - room, Math.max(...ends) + room];
@@ -102,7 +102,7 @@ export function strip({ mean, low, high }, guess, { width, word, title, axis, se
     svg.append(shape("line", { class: "axis", x1: x(value), x2: x(value), y1: 60, y2: 64 }));
     svg.append(shape("text", { class: "tick", x: x(value), y: 78, "text-anchor": "middle" }, write(value, across.digits)));
   }
-  svg.append(shape("text", { class: "tick", x: width - right, y: 91, "text-anchor": "end" }, axis));
+  svg.append(shape("text", { class: "tick", x: width - right, y: 96, "text-anchor": "end" }, axis));
   svg.append(shape("line", { class: "zero", x1: x(0), x2: x(0), y1: 14, y2: 60 }));
   if (low !== null && high !== null) svg.append(shape("line", { class: "reach", x1: x(low), x2: x(high), y1: line, y2: line }));
   svg.append(shape("circle", { class: "point", cx: x(mean), cy: line, r: 6 }, shape("title", {}, seen)));
