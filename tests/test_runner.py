@@ -8,7 +8,7 @@ import pytest
 
 from neurona import runner
 from neurona.data import Dataset
-from neurona.engine import Job, train_together
+from neurona.engine import Interrupted, Job, train_together
 from neurona.run import Run
 from neurona.runner import EpochEnded, Event, RunEnded, RunFailed, RunStarted
 from neurona.specs import Experiment, Network, Training
@@ -104,6 +104,31 @@ def test_an_interrupted_lab_goes_on_where_it_was(whole: Study, small: Dataset, p
         with pytest.raises(KeyboardInterrupt):
             LAB.run(seeds=3, data=small, **place, on_event=interrupt_after(runs))
     assert table(LAB.run(seeds=3, data=small, **place)) == table(whole)
+
+
+def test_a_study_that_is_asked_to_stop_says_where_it_stands_and_goes_on(
+    whole: Study, small: Dataset, place: dict[str, str]
+) -> None:
+    study = LAB.open_study(small, **place)
+    wanted = runner.tasks(LAB.experiments, 3, small.fingerprint)
+    events: list[Event] = []
+    under_way: list[str] = []
+
+    def take(event: Event) -> None:
+        events.append(event)
+        under_way.extend(run.state for run in study.standing())
+
+    with pytest.raises(Interrupted):
+        study.run(wanted, small, workers=2, on_event=take, stop=lambda: len(events) > 4)
+    assert "running" in under_way
+    standing = study.standing()
+    done = {(run.experiment, run.seed) for run in standing if run.state in ("complete", "diverged")}
+    assert len(standing) == len(wanted)
+    assert {run.state for run in standing} - {"complete", "diverged"} == {"pending"}
+    assert {(task.experiment.id, task.seed) for task in study.unfinished(wanted)}.isdisjoint(done)
+    study.run(wanted, small, stop=lambda: False)
+    assert {run.state for run in study.standing()} <= {"complete", "diverged"}
+    assert table(study) == table(whole)
 
 
 def test_a_run_that_fails_leaves_the_others_alone(

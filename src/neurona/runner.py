@@ -112,6 +112,7 @@ def run_tasks(
     *,
     workers: int | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Do those of `wanted` that the store lacks, and return when all are in it; other processes may do some of them.
 
@@ -119,6 +120,7 @@ def run_tasks(
         Keras one run at a time is under way here, since its random numbers are the whole process's. On a GPU one thread
         trains as many runs of one shape as fit, side by side.
     on_event: called in the caller's thread.
+    stop: asked all the while; once it says True, this ends as on KeyboardInterrupt, with `engine.Interrupted`.
 
     While the database is away, nothing is lost: what runs goes on, and what ends waits to be stored. StoreError when it
     stays away for a minute.
@@ -135,6 +137,8 @@ def run_tasks(
     with heartbeat(lambda: store.heartbeat(crew.owner)):
         try:
             while crew.waiting or crew.busy:
+                if stop():
+                    raise Interrupted
                 for task in crew.start_what_can():
                     on_event(RunStarted(task))
                 try:

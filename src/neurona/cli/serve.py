@@ -32,6 +32,10 @@ def serve(
         list[Path] | None,
         typer.Option(metavar="FILE", help=_("A model that `train --save` wrote; several may be named.")),
     ] = None,
+    lab: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help=_("A lab that may be run from the page; several may be named.")),
+    ] = None,
     host: Annotated[
         str, typer.Option(help=_("Where to listen; beyond this machine a token is asked for."))
     ] = "127.0.0.1",
@@ -57,6 +61,7 @@ def serve(
     settings = Settings(
         study=opened(study, db) if study is not None or db is not None else None,
         models=tuple(model or ()),
+        labs=tuple(lab or ()),
         host=host,
         port=port or PORT,
         token=None if is_loopback(host) else secrets.token_urlsafe(24),

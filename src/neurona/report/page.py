@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -17,7 +18,7 @@ from neurona.figures.style import SCHEMES
 from neurona.i18n import _, language
 from neurona.report.document import Block, Document, Grid, Group
 
-__all__ = ["page"]
+__all__ = ["page", "policy"]
 
 
 def page(document: Document) -> bytes:
@@ -52,7 +53,7 @@ def page(document: Document) -> bytes:
         drawing=Markup(_json_in_html(drawing)) if figures else None,  # noqa: S704 - escaped there
         library=Markup(library),  # noqa: S704 - Plotly's own file
         script=Markup(script),  # noqa: S704 - a file of this package
-        policy=_policy(library, script),
+        policy=policy(),
         words={
             "contents": _("Contents"),
             "skip": _("Skip to the report"),
@@ -91,10 +92,14 @@ def _json_in_html(value: Any) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _policy(*scripts: str) -> str:
-    """Return the page's content security policy: these scripts, styles and images of its own, nothing else."""
+@cache
+def policy() -> str:
+    """Return the content security policy of a report: two scripts, styles and images of its own, nothing else."""
+    from plotly.offline import get_plotlyjs
+
     hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+        for script in (get_plotlyjs(), _asset("report.js"))
     )
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "

@@ -7,7 +7,7 @@ from neurona.store.drawings import Drawing, Drawings, Strokes
 from neurona.store.owner import Owner
 from neurona.store.sittings import Sittings
 from neurona.store.store import LEASE_SECONDS, Provenance, Store, StoredExperiment, StoredRun, Task
-from neurona.store.upkeep import Merged, Summary, merge, remove, summaries, verify
+from neurona.store.upkeep import Merged, Standing, Summary, merge, remove, standing, summaries, verify
 from neurona.store.weights import read_weights, write_weights
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Owner",
     "Provenance",
     "Sittings",
+    "Standing",
     "Store",
     "StoredChampion",
     "StoredExperiment",
@@ -34,6 +35,7 @@ __all__ = [
     "read_weights",
     "remove",
     "sqlite_url",
+    "standing",
     "summaries",
     "verify",
     "write_archive",

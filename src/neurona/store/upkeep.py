@@ -19,7 +19,7 @@ from neurona.store.database import Database, Now
 from neurona.store.store import ENDED, Store, StoredExperiment, insert_missing, lives
 from neurona.store.weights import read_weights
 
-__all__ = ["Merged", "Summary", "merge", "remove", "summaries", "verify"]
+__all__ = ["Merged", "Standing", "Summary", "merge", "remove", "standing", "summaries", "verify"]
 
 _FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -45,6 +45,30 @@ class Summary:
     changed: float
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Where a run stands, and no more. state: as in the store; a run whose process died is pending."""
+
+    experiment: str
+    seed: int
+    state: str
+
+
+def standing(store: Store) -> tuple[Standing, ...]:
+    """Return where every run of the study stands, by seed: neither epochs nor weights are read."""
+    runs = tables.runs.c
+    age = (Now() - runs.heartbeat).label("age")
+    query = sa.select(runs.experiment, runs.seed, runs.state, runs.owner, age).where(runs.study == store.number)
+    with store.database.reading() as connection:
+        rows = connection.execute(query.order_by(runs.seed, runs.id)).all()
+    return tuple(Standing(row.experiment, row.seed, _state(row)) for row in rows)
+
+
+def _state(row: Any) -> str:
+    """Return a run's state from its row; one whose process died is pending."""
+    return "pending" if row.state == "running" and not lives(row) else str(row.state)
+
+
 def summaries(url: str) -> tuple[Summary, ...]:
     """Return a summary of each study in the database at `url`, by name."""
     database = Database(url)
@@ -61,7 +85,7 @@ def _summary(connection: sa.Connection, study: sa.Row[Any]) -> Summary:
     age = (Now() - runs.heartbeat).label("age")
     columns = (runs.state, runs.owner, runs.heartbeat, runs.finished, age)
     rows = connection.execute(sa.select(*columns).where(runs.study == study.id)).all()
-    states = Counter("pending" if row.state == "running" and not lives(row) else row.state for row in rows)
+    states = Counter(map(_state, rows))
     return Summary(
         name=study.name,
         lab=study.lab,

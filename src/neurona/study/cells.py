@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from neurona.i18n import _, ngettext
 from neurona.stats import Estimate, Interval, PairedDifference
 from neurona.study.comparison import Finding, Row
@@ -10,6 +13,7 @@ __all__ = [
     "shown_accuracy",
     "shown_difference",
     "shown_differences",
+    "shown_fields",
     "shown_interval",
     "shown_name",
     "shown_opened",
@@ -27,9 +31,13 @@ def shown_name(row: Row) -> str:
 
 def shown_differences(row: Row) -> str:
     """Return what differs from the baseline, as `hidden=200,200 batch_size=1`."""
+    return shown_fields(row.differences)
+
+
+def shown_fields(fields: Mapping[str, Any]) -> str:
+    """Return fields and their values, as `hidden=200,200 batch_size=1`."""
     return " ".join(
-        f"{key}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
-        for key, value in row.differences.items()
+        f"{key}={','.join(map(str, value)) if isinstance(value, tuple) else value}" for key, value in fields.items()
     )
 
 

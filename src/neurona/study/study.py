@@ -18,6 +18,7 @@ from neurona.specs import did_you_mean
 from neurona.store import (
     Merged,
     Provenance,
+    Standing,
     Store,
     StoredExperiment,
     StoredRun,
@@ -25,6 +26,7 @@ from neurona.store import (
     merge,
     remove,
     sqlite_url,
+    standing,
     verify,
     write_archive,
 )
@@ -107,6 +109,10 @@ class Study:
         """Return the experiment called `name` with its runs that have ended; UsageError where there is none."""
         return self._named(name, {runs.name: runs for runs in self._family(None)})
 
+    def standing(self) -> tuple[Standing, ...]:
+        """Return where each run stands, a search's left out: what may be asked every second while a lab runs."""
+        return tuple(run for run in standing(self._store) if run.seed < SEARCH_SEEDS)
+
     def has_searches(self) -> bool:
         """Whether its database may hold searches: whether it has Optuna's tables."""
         return self._store.database.has_table("studies")
@@ -137,9 +143,10 @@ class Study:
         *,
         workers: int | None = None,
         on_event: Callable[[Event], None] = lambda event: None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """Do those of `wanted` that are unfinished; see `runner.run_tasks`."""
-        run_tasks(wanted, data, self._store, workers=workers, on_event=on_event)
+        run_tasks(wanted, data, self._store, workers=workers, on_event=on_event, stop=stop)
 
     def compare(self, *, seeds: int | None = None, only: Iterable[str] | None = None) -> Comparison:
         """Return the experiments beside each other.

@@ -15,10 +15,12 @@ from neurona.engine import cores
 from neurona.errors import DataError, DownloadError
 from neurona.figures import study_data
 from neurona.i18n import _
+from neurona.study import STUDIES
 from neurona.web.album import Album
 from neurona.web.attempts import Attempts
 from neurona.web.endpoint import Refusal
 from neurona.web.jobs import Jobs
+from neurona.web.lab import LabRuns, Studies
 from neurona.web.models import Shelf
 from neurona.web.neighbours import Neighbours
 
@@ -39,6 +41,8 @@ class Settings:
     host, port: where it listens.
     token: what a reader must know; None on loopback, where only this machine's users are.
     workers: trainings that run at a time; one core stays for answers.
+    studies: the folder whose studies are shown, and in which labs that are started put theirs.
+    labs: files of labs that may be started, beside the built-in ones.
     """
 
     study: Study | None = None
@@ -47,6 +51,8 @@ class Settings:
     port: int = 8765
     token: str | None = None
     workers: int = field(default_factory=lambda: max(1, cores() - 1))
+    studies: Path = STUDIES
+    labs: tuple[Path, ...] = ()
 
 
 class Desk:
@@ -56,6 +62,9 @@ class Desk:
     models: the models on offer.
     album: the reader's own drawings.
     attempts: the networks that are trained in the page.
+    studies: the studies that can be looked at.
+    labs: the labs that can be started, and the one that runs.
+    followers: how many streams follow a study.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -67,6 +76,9 @@ class Desk:
         self.models = Shelf(settings.study, settings.models, self.data, self.jobs)
         self.album = Album(settings.study, self.data)
         self.attempts = Attempts(self.data)
+        self.studies = Studies(settings.studies, settings.study)
+        self.labs = LabRuns(self.studies, settings.labs)
+        self.followers = 0
 
     @property
     def study(self) -> Study | None:
@@ -92,6 +104,13 @@ class Desk:
             if self._neighbours is None:
                 self._neighbours = Neighbours(data.train)
             return self._neighbours
+
+    def close(self, seconds: float) -> bool:
+        """Stop what is under way; return whether all of it had ended after `seconds`."""
+        ended = [self.jobs.close(seconds), self.labs.close(seconds)]
+        if all(ended):
+            self.studies.close()
+        return all(ended)
 
 
 def desk(request: Request) -> Desk:

@@ -42,7 +42,7 @@ def create_app(settings: Settings) -> Starlette:
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         desk.models.start()
         yield
-        desk.jobs.close(_FAREWELL_SECONDS)
+        desk.close(_FAREWELL_SECONDS)
 
     app = Starlette(
         routes=[
@@ -136,5 +136,5 @@ def serve(app: Starlette, bound: socket.socket, *, on_start: Callable[[], None])
     """Serve `app` on a bound socket until Ctrl-C or a signal to end; `on_start` is called once it answers."""
     prepared(app, on_start).run(sockets=[bound])
     desk: Desk = app.state.desk
-    if not desk.jobs.close(_FAREWELL_SECONDS):
+    if not desk.close(_FAREWELL_SECONDS):
         os._exit(0)  # an epoch that still computes has nothing to lose, and nobody waits for it
