@@ -83,12 +83,28 @@ def test_members_go_on_with_validation_images(champion: Champion, small: Dataset
     assert study.verify() == []
 
 
+def test_the_card_says_that_validation_was_seen(champion: Champion, small: Dataset) -> None:
+    from neurona.exports.card import card
+
+    assert "It was trained on these images too" in card(champion.model, small)
+    assert "It was trained on these images too" not in card(champion.study.champion_model("champion-1x12"), small)
+
+
+def test_the_report_has_a_section_on_it(champion: Champion, small: Dataset, tmp_path: Path) -> None:
+    text = neurona.write_report(champion.study, tmp_path / "report.html", data=small).read_text(encoding="utf-8")
+    assert "The best models" in text
+    wrong = round((1 - champion.record.metrics["val_accuracy"]) * 330)
+    assert f"On 330 validation images {wrong} are wrong" in text
+    assert "champion-1x12" in text
+
+
 def test_the_student_learns_the_answers(champion: Champion) -> None:
     student = champion.student
     assert student is not None
     assert student.name == "champion-1x12"
     assert student.network.hidden == (12,)
     assert set(champion.study.champions()) == {"champion", "champion-1x12"}
+    assert (champion.model.saw_validation, champion.study.champion_model(student.name).saw_validation) == (True, False)
     assert champion.study.champion_model("champion-1x12").parameters == 784 * 12 + 12 + 130
     assert 0.1 < student.metrics["val_accuracy"] < 1.0
     assert any("champion-1x12" in line for line in champion.sentences())

@@ -62,6 +62,7 @@ class Model:
     training: the recipe; what is not known is None.
     dataset, fingerprint: name and fingerprint of the data that it was trained on.
     metrics: what was measured, as `val_accuracy`.
+    saw_validation: whether it was trained on validation images too, after `metrics` were measured.
     versions: of the libraries that trained it.
     """
 
@@ -75,6 +76,7 @@ class Model:
     dataset: str = ""
     fingerprint: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    saw_validation: bool = False
     versions: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -153,6 +155,7 @@ class Model:
             "dataset": self.dataset,
             "fingerprint": self.fingerprint,
             "metrics": finite(dict(self.metrics)),
+            "saw_validation": self.saw_validation,
             "versions": dict(self.versions),
         }
         text = json.dumps(about, sort_keys=True, ensure_ascii=False)

@@ -150,7 +150,14 @@ def _quality(model: Model, data: Dataset, found: Measured) -> list[str]:
         ),
         _list(rows),
     ]
-    if "val_accuracy" not in model.metrics:
+    if model.saw_validation:
+        blocks.append(
+            _(
+                "**It was trained on these images too, at the end, after the figures recorded with the model were "
+                "measured: what is measured here, and below, is too good.**"
+            )
+        )
+    elif "val_accuracy" not in model.metrics:
         blocks.append(
             _(
                 "**The file has no validation accuracy of its training: the validation images may have been among "

@@ -10,9 +10,9 @@ from neurona.lab import built_in_labs
 from neurona.opening import Opening
 from neurona.report.document import Block, Code, Facts, Note, Section, Text
 from neurona.specs import Experiment
-from neurona.stats import Interval
+from neurona.stats import Estimate, Interval
 from neurona.study import Comparison, Study
-from neurona.study.cells import shown_interval
+from neurona.study.cells import shown_estimate, shown_interval
 
 __all__ = ["reproduced", "sealed"]
 
@@ -41,7 +41,10 @@ def sealed(study: Study, comparison: Comparison) -> Section:
     results = [line for opening in openings for line in _results(opening)]
     if results:
         blocks.append(
-            Table((_("opening"), _("experiment"), _("seeds"), _("test accuracy, mean of the seeds, %")), tuple(results))
+            Table(
+                (_("opening"), _("model"), _("seeds"), _("test accuracy, of experiments the mean of the seeds, %")),
+                tuple(results),
+            )
         )
     after = [row.experiment.name for row in comparison.rows if row.after_opening]
     if after:
@@ -55,16 +58,27 @@ def sealed(study: Study, comparison: Comparison) -> Section:
 
 
 def _results(opening: Opening) -> list[tuple[str, ...]]:
-    """Return opening, experiment, seeds and mean test accuracy, a line for each experiment that was tested."""
-    return [
+    """Return opening, name, seeds and test accuracy, a line for each experiment and champion that was tested."""
+    number = str(opening.number)
+    experiments: list[tuple[str, ...]] = [
         (
-            str(opening.number),
+            number,
             str(found["experiment"]),
             ", ".join(map(str, found["seeds"])),
             shown_interval(Interval(**found["accuracy"])),
         )
         for found in opening.results.get("experiments", ())
     ]
+    champions: list[tuple[str, ...]] = [
+        (
+            number,
+            str(found["champion"]),
+            ", ".join(map(str, found["seeds"])),
+            shown_estimate(Estimate(**found["accuracy"])),
+        )
+        for found in opening.results.get("champions", ())
+    ]
+    return experiments + champions
 
 
 def reproduced(study: Study, comparison: Comparison) -> Section:

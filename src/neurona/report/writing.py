@@ -11,6 +11,7 @@ from neurona.errors import DataError, DownloadError, UsageError
 from neurona.figures import Inspected
 from neurona.files import write_whole
 from neurona.i18n import _
+from neurona.report.champion import chosen
 from neurona.report.comparison import asked, compared, groups, learned
 from neurona.report.document import Document, Note, Section
 from neurona.report.network import inside, mistaken, robust
@@ -67,7 +68,7 @@ def document(study: Study, *, experiment: str | None = None, data: Dataset | Non
         from neurona.search import stored
 
         sections += [searched(result, number) for number, result in enumerate(stored(study), 1)]
-    sections += [sealed(study, comparison), reproduced(study, comparison)]
+    sections += [chosen(study), sealed(study, comparison), reproduced(study, comparison)]
     made = _("Written by Neurona {version} on {time}.")
     return Document(
         title=_("Report on {lab}").format(lab=study.lab),

@@ -1,6 +1,6 @@
 """A study: what a lab has produced, the comparison of its experiments, and the seal of its test set."""
 
-from neurona.study.champions import ChampionRecord, Member, assembled, keep, records
+from neurona.study.champions import ChampionRecord, Member, assembled, described, keep, records, validated
 from neurona.study.comparison import (
     Counts,
     ExperimentRuns,
@@ -41,8 +41,10 @@ __all__ = [
     "assembled",
     "compared",
     "counted_accuracy",
+    "described",
     "keep",
     "model_of",
     "records",
     "rows",
+    "validated",
 ]

@@ -13,6 +13,7 @@ __all__ = [
     "shown_accuracy",
     "shown_difference",
     "shown_differences",
+    "shown_estimate",
     "shown_fields",
     "shown_interval",
     "shown_name",
@@ -109,3 +110,11 @@ def shown_opened(openings: int, marked: bool) -> str:
     if marked:
         text += " " + _("{star} trained after the test set was opened.").format(star=AFTER_OPENING)
     return text
+
+
+def shown_estimate(estimate: Estimate) -> str:
+    """Return a proportion in per cent, with its interval where it has one."""
+    if estimate.low is None or estimate.high is None:
+        return f"{100 * estimate.value:.2f}"
+    sentence = _("{value:.2f} ({low:.2f} to {high:.2f})")
+    return sentence.format(value=100 * estimate.value, low=100 * estimate.low, high=100 * estimate.high)

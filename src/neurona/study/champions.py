@@ -10,9 +10,10 @@ from neurona.errors import StoreError
 from neurona.i18n import _
 from neurona.model import Model, View
 from neurona.specs import Network, Training
+from neurona.stats import Estimate, wilson_interval
 from neurona.store import Store, champions, put_champion
 
-__all__ = ["ChampionRecord", "Member", "assembled", "keep", "records"]
+__all__ = ["ChampionRecord", "Member", "assembled", "described", "keep", "records", "validated"]
 
 
 @dataclass(frozen=True)
@@ -126,5 +127,58 @@ def assembled(store: Store, record: ChampionRecord) -> Model:
         dataset=str(info["dataset"]),
         fingerprint=str(info["fingerprint"]),
         metrics=record.metrics,
+        saw_validation=any(len(member.runs) > 1 for member in record.members),
         versions=record.versions,
     )
+
+
+def validated(record: ChampionRecord) -> Estimate:
+    """Return a champion's accuracy on validation images, with Wilson's 95 % interval."""
+    images = round(record.metrics["val_images"])
+    return wilson_interval(round(record.metrics["val_accuracy"] * images), images)
+
+
+def described(record: ChampionRecord, student: ChampionRecord | None = None) -> list[str]:
+    """Return what a champion is and how good, a sentence each."""
+    lines = [_made_of(record.network, record.training, record.members, record.plan["recipe"])]
+    lines.append(_how_good(record))
+    if len(record.members) > 1:
+        accuracies = [100 * member.val_accuracy for member in record.members]
+        sentence = _("Alone, before calibration and views, its members reach {least:.2f} to {most:.2f} %.")
+        lines.append(sentence.format(least=min(accuracies), most=max(accuracies)))
+    if any(len(member.runs) > 1 for member in record.members):
+        lines.append(
+            _(
+                "Afterwards each member went on with training and validation images together (epochs: {epochs}); what "
+                "that gains only the test set can tell."
+            ).format(epochs=_span([member.epochs[-1] for member in record.members]))
+        )
+    if student is not None:
+        sentence = _("The student {name}, {weights:,} weights, learned its answers.")
+        weights = student.network.parameters(student.image_shape, len(student.class_names))
+        lines.append(sentence.format(name=student.name, weights=weights) + " " + _how_good(student))
+    return lines
+
+
+def _made_of(network: Network, training: Training, members: tuple[Member, ...], recipe: str) -> str:
+    sentence = _("{members} × {layers}, recipe {recipe}; epochs: {epochs}, batch size: {batch}.")
+    return sentence.format(
+        members=len(members),
+        layers="-".join(map(str, network.hidden)) or _("no hidden layer"),
+        recipe=recipe,
+        epochs=_span([member.epochs[0] for member in members]),
+        batch=training.batch_size,
+    )
+
+
+def _how_good(record: ChampionRecord) -> str:
+    images = round(record.metrics["val_images"])
+    wrong = images - round(record.metrics["val_accuracy"] * images)
+    error = wilson_interval(wrong, images)
+    sentence = _("On {images:,} validation images {wrong} are wrong: error {error:.2f} % ({low:.2f} to {high:.2f}).")
+    values: Mapping[str, float] = {key: 100 * (getattr(error, key) or 0.0) for key in ("low", "high")}
+    return sentence.format(images=images, wrong=wrong, error=100 * error.value, **values)
+
+
+def _span(counts: list[int]) -> str:
+    return str(min(counts)) if min(counts) == max(counts) else f"{min(counts)}–{max(counts)}"

@@ -24,7 +24,7 @@ from neurona.opening import ModelRecord, Opening
 from neurona.sealed import read_test
 from neurona.stats import Estimate, Interval, holm, mcnemar_exact, mean_interval, wilson_interval
 from neurona.store import Store, StoredRun
-from neurona.study.cells import AFTER_OPENING, shown_interval
+from neurona.study.cells import AFTER_OPENING, shown_estimate, shown_interval
 from neurona.study.champions import ChampionRecord, assembled
 from neurona.study.comparison import ExperimentRuns
 
@@ -150,7 +150,7 @@ class OpenedSeal:
                 shown_interval(test.accuracy),
                 shown_interval(test.loss, scale=1.0, digits=4),
                 str(test.picked.seed),
-                _shown_estimate(test.picked.accuracy),
+                shown_estimate(test.picked.accuracy),
                 f"{test.picked.loss:.4f}",
             ]
             for test in self.experiments
@@ -170,8 +170,8 @@ class OpenedSeal:
                 champion=test.champion + (AFTER_OPENING if test.after_opening else ""),
                 errors=round(error.value * self.images),
                 images=self.images,
-                error=_shown_estimate(error),
-                accuracy=_shown_estimate(test.accuracy),
+                error=shown_estimate(error),
+                accuracy=shown_estimate(test.accuracy),
                 loss=test.loss,
             )
             if len(test.member_accuracies) > 1:
@@ -365,10 +365,3 @@ def _user() -> str:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
         return str(os.getuid()) if hasattr(os, "getuid") else "?"
-
-
-def _shown_estimate(estimate: Estimate) -> str:
-    if estimate.low is None or estimate.high is None:
-        return f"{100 * estimate.value:.2f}"
-    sentence = _("{value:.2f} ({low:.2f} to {high:.2f})")
-    return sentence.format(value=100 * estimate.value, low=100 * estimate.low, high=100 * estimate.high)
