@@ -60,6 +60,7 @@ OF_NETWORK: dict[str, Callable[[Any], Any]] = {
         "saliency",
         "activation_histograms",
         "layer_norms",
+        "norm_curves",
         "embedding",
         "path_between_seeds",
     )

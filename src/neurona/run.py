@@ -17,6 +17,8 @@ __all__ = [
     "ENGINE_VERSIONS",
     "Epoch",
     "History",
+    "LayerNorms",
+    "Norms",
     "Parameters",
     "Run",
     "Seconds",
@@ -47,13 +49,32 @@ class Epoch:
     seconds: float
 
 
+@dataclass(frozen=True)
+class LayerNorms:
+    """The size of a layer: Euclidean norms, the root of the sum of squares over all of it.
+
+    weights: of its kernel.
+    gradients: of the gradient of the mean cross-entropy with respect to its kernel; see `engine.norms`.
+    """
+
+    weights: float
+    gradients: float
+
+
+Norms = tuple[LayerNorms, ...]  # of each layer, the output last
+
+
 class History(Mapping[str, tuple[float, ...]]):
-    """The epochs of a run under Keras' keys: `loss`, `accuracy`, `val_loss`, `val_accuracy`; and `seconds`."""
+    """The epochs of a run under Keras' keys: `loss`, `accuracy`, `val_loss`, `val_accuracy`; and `seconds`.
+
+    norms: of the layers at the end of each epoch; () for an epoch of which none are known, as all that Keras trains.
+    """
 
     KEYS = ("loss", "accuracy", "val_loss", "val_accuracy", "seconds")
 
-    def __init__(self, epochs: tuple[Epoch, ...]) -> None:
+    def __init__(self, epochs: tuple[Epoch, ...], norms: tuple[Norms, ...] = ()) -> None:
         self.epochs = epochs
+        self.norms = norms or ((),) * len(epochs)
 
     def __getitem__(self, key: str) -> tuple[float, ...]:
         if key not in self.KEYS:

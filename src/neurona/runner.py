@@ -354,7 +354,7 @@ class _Checkpoints:
             return
         checkpoint = make()
         with suppress(StoreError):  # the run itself is well: the next one may be kept
-            self._store.keep_checkpoint(self._task, self._owner, checkpoint.epochs, checkpoint.arrays)
+            self._store.keep_checkpoint(self._task, self._owner, checkpoint.epochs, checkpoint.arrays, checkpoint.norms)
         self._last = time.monotonic()
         self._took = self._last - began
 

@@ -5,6 +5,7 @@ idle, `train_together` trains as many runs of one shape as its memory holds, in 
 """
 
 from neurona.engine.evaluation import evaluate, predictions
+from neurona.engine.norms import measured_images, slopes
 from neurona.engine.programs import Sizes, Teacher, compilations, cores, room, shape, sizes, workers_here
 from neurona.engine.streams import Stream
 from neurona.engine.training import Checkpoint, Interrupted, Job, train, train_together
@@ -19,10 +20,12 @@ __all__ = [
     "compilations",
     "cores",
     "evaluate",
+    "measured_images",
     "predictions",
     "room",
     "shape",
     "sizes",
+    "slopes",
     "train",
     "train_together",
     "workers_here",

@@ -24,6 +24,7 @@ from platformdirs import user_cache_path
 from neurona import augment, objective, optimizers
 from neurona import network as networks
 from neurona.data import Dataset, Split
+from neurona.engine.norms import measured
 from neurona.run import Parameters
 from neurona.specs import Augmentation, Network, Training
 
@@ -132,7 +133,8 @@ class Program:
     """A compiled epoch, and what compiling took.
 
     epoch: (state, numbers, images, labels, validation images, validation labels, drawn, teacher's transposed
-        parameters) -> (state, sums of both splits); it may overwrite the state that it is given.
+        parameters) -> (state, sums of both splits, norms as `norms.measured` gives them); it may overwrite the state
+        that it is given.
     """
 
     epoch: Any
@@ -327,7 +329,7 @@ def _epoch(
     validation_labels: jax.Array,
     drawn: Drawn,
     taught: tuple[Parameters, ...],
-) -> tuple[TrainingState, tuple[Sums, Sums]]:
+) -> tuple[TrainingState, tuple[Sums, Sums], jax.Array]:
     key = jax.random.wrap_key_data(drawn.noise)
     batch_size = min(training.batch_size, sizes.train)
     steps, left_over = divmod(sizes.train, batch_size)
@@ -375,7 +377,8 @@ def _epoch(
         state, last = step(state, (jnp.int32(steps), order[steps * batch_size :]))
         total = Sums(total.loss + last.loss, total.right + last.right)
     scored = functools.partial(score, network, training, numbers["objective"], state.shown)
-    return state, (total, in_chunks(scored, validation_images, validation_labels))
+    norms = measured(network, state.shown, images, labels, precision=training.precision)
+    return state, (total, in_chunks(scored, validation_images, validation_labels)), norms
 
 
 class _Mixed(NamedTuple):

@@ -32,7 +32,7 @@ from neurona.engine.programs import (
 from neurona.engine.streams import Stream, order, sequence
 from neurona.errors import UsageError
 from neurona.i18n import _
-from neurona.run import Epoch, History, Parameters, Run, Seconds, State, best_epoch
+from neurona.run import Epoch, History, LayerNorms, Norms, Parameters, Run, Seconds, State, best_epoch
 from neurona.specs import EarlyStopping, Network, Training
 
 __all__ = ["Checkpoint", "Interrupted", "Job", "train", "train_together"]
@@ -48,11 +48,14 @@ class Interrupted(Exception):  # noqa: N818 - it is an event, not an error
 class Checkpoint:
     """All that a run needs to go on from the end of an epoch: the epochs so far, and every array of its state.
 
+    norms: of each of the epochs; () where they are not known.
+
     The random streams are functions of seed and epoch: they need no state.
     """
 
     epochs: tuple[Epoch, ...]
     arrays: tuple[np.ndarray[Any, Any], ...]
+    norms: tuple[Norms, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,15 +143,15 @@ def train_together(
     drawn = _stacked([run.draw(1) for run in places])
     while not all(run.ended for run in runs):
         began = time.perf_counter()
-        state, sums = epoch(state, numbers, *arrays, drawn, taught)
+        state, sums, norms = epoch(state, numbers, *arrays, drawn, taught)
         if any(run.goes_on_after(1) for run in runs):
             drawn = _stacked([run.draw(2) for run in places])  # while the device works
-        sums = jax.device_get(sums)
+        sums, norms = jax.device_get((sums, norms))
         under_way = [(place, run) for place, run in enumerate(runs) if not run.ended]
         seconds = (time.perf_counter() - began) / len(under_way)
         for place, run in under_way:
             alone = functools.partial(_alone, place if len(places) > 1 else None)
-            run.after_epoch(alone(sums), functools.partial(alone, state), seconds)
+            run.after_epoch(alone(sums), alone(norms), functools.partial(alone, state), seconds)
         if stop is not None and stop() and not all(run.ended for run in runs):
             raise Interrupted
     return tuple(run.result for run in runs if run.result is not None)
@@ -189,9 +192,11 @@ class _UnderWay:
         self.prepared = Seconds()
         self.result: Run | None = None
         self._epochs: list[Epoch] = []
+        self._norms: list[Norms] = []
         self._best = _Best.of(training.early_stopping, self.state)
         if job.resume is not None:
             self._epochs = list(job.resume.epochs)
+            self._norms = list(job.resume.norms or ((),) * len(self._epochs))
             structure = jax.tree.structure((self.state, self._best.parameters))
             self.state, best_parameters = jax.tree.unflatten(structure, job.resume.arrays)
             self._best = _Best(self._best.rule, best_parameters)
@@ -217,12 +222,19 @@ class _UnderWay:
         """Whether it may train longer than `epochs` from now."""
         return not self.ended and len(self._epochs) + epochs < self._job.training.epochs
 
-    def after_epoch(self, sums: tuple[Sums, Sums], state: Callable[[], TrainingState], seconds: float) -> None:
-        """Take in an epoch: its sums over both splits, its state and the seconds it took."""
+    def after_epoch(
+        self,
+        sums: tuple[Sums, Sums],
+        norms: np.ndarray[Any, Any],
+        state: Callable[[], TrainingState],
+        seconds: float,
+    ) -> None:
+        """Take in an epoch: its sums over both splits, its layers' norms, its state and the seconds it took."""
         job, training = self._job, self._job.training
         trained, validated = (means(part, images) for part, images in zip(sums, self._splits, strict=True))
         epoch = Epoch(*trained, *validated, seconds)
         self._epochs.append(epoch)
+        self._norms.append(tuple(LayerNorms(*map(float, layer)) for layer in norms))
         number = len(self._epochs)
         if job.on_epoch is not None:
             job.on_epoch(number, epoch)
@@ -239,7 +251,7 @@ class _UnderWay:
 
     def _checkpoint(self, state: TrainingState) -> Checkpoint:
         leaves = jax.tree.leaves((state, self._best.parameters))
-        return Checkpoint(tuple(self._epochs), tuple(np.array(leaf) for leaf in leaves))
+        return Checkpoint(tuple(self._epochs), tuple(np.array(leaf) for leaf in leaves), tuple(self._norms))
 
     def _end(self, outcome: State, state: TrainingState) -> None:
         kept = networks.transposed(self._best.parameters or state.shown)
@@ -250,7 +262,7 @@ class _UnderWay:
             seed=self._job.seed,
             fingerprint=self._data.fingerprint,
             state=outcome,
-            history=History(tuple(self._epochs)),
+            history=History(tuple(self._epochs), tuple(self._norms)),
             parameters=jax.tree.map(np.ascontiguousarray, kept),
             seconds=replace(self.prepared, train=train),
         )

@@ -10,7 +10,8 @@ from neurona.figures.comparison import cost, differences, seeds
 from neurona.figures.curves import gap, learning_curves, run_curves
 from neurona.figures.figure import Figure, Kind, Picture, Pictures, Table
 from neurona.figures.images import MissedOf, exciting_images, first_layer, hardest_images, missed_by_all, saliency
-from neurona.figures.layers import ActivityOf, PathOf, activation_histograms, embedding, layer_norms, path_between_seeds
+from neurona.figures.layers import ActivityOf, PathOf, activation_histograms, embedding, path_between_seeds
+from neurona.figures.norms import NormCurves, layer_norms, norm_curves
 from neurona.figures.search import (
     search_contour,
     search_front,
@@ -29,6 +30,7 @@ __all__ = [
     "Inspected",
     "Kind",
     "MissedOf",
+    "NormCurves",
     "PathOf",
     "Picture",
     "Pictures",
@@ -50,6 +52,7 @@ __all__ = [
     "layer_norms",
     "learning_curves",
     "missed_by_all",
+    "norm_curves",
     "path_between_seeds",
     "reliability",
     "robustness_curve",

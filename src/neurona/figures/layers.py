@@ -1,4 +1,4 @@
-"""Inside the network: what hidden layers give, how large weights are, where images lie, the way between two seeds."""
+"""Inside the network: what hidden layers give, where images lie, the way between two seeds."""
 
 from __future__ import annotations
 
@@ -15,24 +15,20 @@ from neurona.figures.subject import inspected
 from neurona.i18n import _, ngettext
 from neurona.insight import (
     Activity,
-    LayerNorms,
     PathPoint,
     Projection,
     activations,
     activity,
     loss_path,
-    norms,
     principal_components,
 )
 
 __all__ = [
     "ActivityOf",
     "EmbeddingOf",
-    "NormsOf",
     "PathOf",
     "activation_histograms",
     "embedding",
-    "layer_norms",
     "path_between_seeds",
 ]
 
@@ -111,86 +107,6 @@ def _layer_name(index: int, layer: Activity) -> str:
         "layer {number}: {units} unit, {activation}", "layer {number}: {units} units, {activation}", layer.units
     )
     return sentence.format(number=index + 1, units=layer.units, activation=layer.activation)
-
-
-@dataclass(frozen=True)
-class NormsOf:
-    """Size of weights and gradients of each layer at the end of training; seed -> layers. The output comes last."""
-
-    subject: str
-    seeds: tuple[int, ...]
-    layers: tuple[tuple[LayerNorms, ...], ...]
-
-
-def norm_numbers(source: Any, *, images: int = 2_000, **which: Any) -> NormsOf:
-    """Return the size of each layer's weights, and of the gradient there on the first `images` training images."""
-    subject = inspected(source, **which)
-    split = subject.data.train
-    seeds = tuple(sorted(subject.parameters))[:5]
-    layers = tuple(
-        norms(subject.network, subject.parameters[seed], split.images[:images], split.labels[:images]) for seed in seeds
-    )
-    return NormsOf(subject.name, seeds, layers)
-
-
-def draw_norms(numbers: NormsOf) -> Figure:
-    """Draw the sizes of weights and of gradients, a mark for each seed, layer by layer."""
-    import plotly.graph_objects as go
-
-    title = _("Size of weights and gradients of {subject}, layer by layer").format(subject=numbers.subject)
-    figure = style.blank(title, height=340)
-    names = _layer_names(len(numbers.layers[0]))
-    for key, name, colour, symbol in (
-        ("kernel", _("weights"), style.BLUE, "circle"),
-        ("gradient", _("gradient of the loss"), style.ORANGE, "diamond"),
-    ):
-        values = np.array([[getattr(layer, key) for layer in layers] for layers in numbers.layers])
-        figure.add_trace(
-            go.Scatter(
-                x=names,
-                y=np.exp(np.log(np.maximum(values, 1e-30)).mean(axis=0)).tolist(),
-                mode="lines",
-                line={"color": colour, "width": 2},
-                showlegend=False,
-                hoverinfo="skip",
-                legendgroup=key,
-            )
-        )
-        figure.add_trace(
-            go.Scatter(
-                x=names * len(values),
-                y=values.ravel().tolist(),
-                mode="markers",
-                name=name,
-                legendgroup=key,
-                marker={"color": colour, "size": 8, "symbol": symbol, "opacity": 0.75},
-                customdata=[seed for seed in numbers.seeds for _name in names],
-                hovertemplate=f"<b>%{{x}}</b><br>{name}: %{{y:.3~g}}<br>" + _("seed %{customdata}") + "<extra></extra>",
-            )
-        )
-    figure.update_xaxes(type="category", categoryorder="array", categoryarray=names, showgrid=False)
-    figure.update_yaxes(type="log", title={"text": _("root mean square")}, dtick=1, tickformat="~g")
-    table = Table(
-        (
-            _("layer"),
-            *(_("weights, seed {seed}").format(seed=seed) for seed in numbers.seeds),
-            *(_("gradient, seed {seed}").format(seed=seed) for seed in numbers.seeds),
-        ),
-        tuple(
-            (
-                name,
-                *(f"{layers[index].kernel:.3g}" for layers in numbers.layers),
-                *(f"{layers[index].gradient:.3g}" for layers in numbers.layers),
-            )
-            for index, name in enumerate(names)
-        ),
-    )
-    summary = _("Root mean square of the weights and of the loss's gradient in each layer, after training.")
-    return Figure(title, figure, summary, table)
-
-
-def _layer_names(count: int) -> list[str]:
-    return [*(_("layer {number}").format(number=number) for number in range(1, count)), _("output")]
 
 
 @dataclass(frozen=True)
@@ -363,6 +279,5 @@ def draw_path(numbers: PathOf) -> Figure:
 
 
 activation_histograms = Kind(activity_numbers, draw_activity)
-layer_norms = Kind(norm_numbers, draw_norms)
 embedding = Kind(embedding_numbers, draw_embedding)
 path_between_seeds = Kind(path_numbers, draw_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from neurona.data import Dataset, load
@@ -12,7 +12,7 @@ from neurona.engine import cores
 from neurona.errors import DataError, UsageError
 from neurona.i18n import _
 from neurona.insight import Answers, answered
-from neurona.run import Parameters, Run
+from neurona.run import Norms, Parameters, Run
 from neurona.specs import Network, did_you_mean
 from neurona.study import Comparison, ExperimentRuns, Study
 
@@ -24,12 +24,14 @@ class Inspected:
     """A network with the weights of each of its seeds, and its data. It answers to the validation images only.
 
     parameters: seed -> weights, at least one; a seed that diverged is not there.
+    norms: seed -> those of the layers at the end of each epoch, where they are known.
     """
 
     name: str
     network: Network
     data: Dataset
     parameters: Mapping[int, Parameters]
+    norms: Mapping[int, tuple[Norms, ...]] = field(default_factory=dict)
 
     @property
     def seed(self) -> int:
@@ -91,18 +93,21 @@ def inspected(source: Source, *, experiment: str | None = None, data: Dataset | 
     if isinstance(source, Run):
         if data is None:
             raise UsageError(_("a run does not hold its images: a figure of it needs data=…"))
-        return Inspected(_("network"), source.network, data, {source.seed: source.parameters})
+        norms = {source.seed: source.history.norms}
+        return Inspected(_("network"), source.network, data, {source.seed: source.parameters}, norms)
     name = experiment or best_experiment(source)
     if name is None:
         raise _without_run(_("the study"))
     runs = experiment_runs(source, name)
-    if not _complete(runs):
+    complete = {seed: runs.ended[seed].id for seed in _complete(runs)}
+    if not complete:
         raise _without_run(name)
     return Inspected(
         name,
         runs.stored.experiment.network,
         data or study_data(source),
-        {seed: source.run_weights(runs.ended[seed].id) for seed in _complete(runs)},
+        {seed: source.run_weights(run) for seed, run in complete.items()},
+        {seed: source.run_norms(run) for seed, run in complete.items()},
     )
 
 

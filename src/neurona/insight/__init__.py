@@ -9,7 +9,7 @@ from neurona.insight.answers import Answers, answered
 from neurona.insight.calibration import Calibration, calibration, temperature
 from neurona.insight.classes import ClassScores, ConfusedPair, Confusion, class_scores, confusion
 from neurona.insight.embedding import Projection, principal_components
-from neurona.insight.layers import Activity, LayerNorms, activations, activity, most_exciting, norms
+from neurona.insight.layers import Activity, activations, activity, most_exciting, norms
 from neurona.insight.mistakes import Missed, Mistake, hardest, missed
 from neurona.insight.path import PathPoint, loss_path
 from neurona.insight.perturbations import PERTURBATIONS, Perturbation, Robustness, robustness
@@ -23,7 +23,6 @@ __all__ = [
     "ClassScores",
     "ConfusedPair",
     "Confusion",
-    "LayerNorms",
     "Missed",
     "Mistake",
     "PathPoint",

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
 from neurona import network as networks
+from neurona.engine import slopes
 from neurona.insight.answers import Floats, Images, Labels, scorer
-from neurona.run import Array, Parameters
+from neurona.run import Array, LayerNorms, Norms, Parameters
 from neurona.specs import Network
 
-__all__ = ["Activity", "LayerNorms", "activations", "activity", "most_exciting", "norms"]
+__all__ = ["Activity", "activations", "activity", "most_exciting", "norms"]
 
 # Where an activation with two ends is saturated: within 1 % of its range from either end.
 _ENDS = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
@@ -43,14 +43,6 @@ class Activity:
     dead: tuple[int, ...]
     saturated: tuple[int, ...] | None
     units: int
-
-
-@dataclass(frozen=True)
-class LayerNorms:
-    """Root mean square of a layer's kernel, and of the loss's gradient with respect to it."""
-
-    kernel: float
-    gradient: float
 
 
 def activations(network: Network, parameters: Parameters, images: Images) -> tuple[Floats, ...]:
@@ -116,31 +108,24 @@ def most_exciting(given: Floats, most: int) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def norms(network: Network, parameters: Parameters, images: Images, labels: Labels) -> tuple[LayerNorms, ...]:
-    """Return the size of each layer's weights, the output's too, and of the gradient of the mean cross-entropy there.
+def norms(network: Network, parameters: Parameters, images: Images, labels: Labels) -> Norms:
+    """Return the norm of each layer's weights, and of the gradient of the mean cross-entropy over `images` there.
 
-    The gradient is over all of `images`, without penalties and dropout: at the end of training it is what is left to
-    learn from these images, and it shows a layer that learning does not reach.
+    At the end of training the gradient is what is left to learn from these images, and it shows a layer that learning
+    does not reach. See `engine.slopes`.
     """
-
-    gradients = _gradient(network)(networks.transposed(parameters), images.reshape(len(images), -1), labels)
+    gradients = _slopes(network)(networks.transposed(parameters), images.reshape(len(images), -1), labels)
     return tuple(
-        LayerNorms(_root_mean_square(layer["kernel"]), _root_mean_square(gradient["kernel"]))
+        LayerNorms(_norm(layer["kernel"]), _norm(gradient))
         for layer, gradient in zip(parameters, gradients, strict=True)
     )
 
 
 @functools.cache
-def _gradient(network: Network) -> Callable[..., Parameters]:
-    """Return the compiled gradient of the mean cross-entropy by the parameters, which are transposed."""
-
-    def loss(transposed: Parameters, images: jax.Array, labels: jax.Array) -> jax.Array:
-        log_probabilities = jax.nn.log_softmax(networks.logits(network, transposed, images), axis=0)
-        return -log_probabilities[labels, jnp.arange(len(labels))].mean()
-
-    compiled: Callable[..., Parameters] = jax.jit(jax.grad(loss))
+def _slopes(network: Network) -> Callable[..., tuple[jax.Array, ...]]:
+    compiled: Callable[..., tuple[jax.Array, ...]] = jax.jit(functools.partial(slopes, network))
     return compiled
 
 
-def _root_mean_square(array: Array) -> float:
-    return float(np.sqrt(np.mean(np.square(np.asarray(array, np.float64)))))
+def _norm(array: Array) -> float:
+    return float(np.linalg.norm(np.asarray(array, np.float64)))

@@ -103,16 +103,7 @@ def inside(one: Inspected) -> Section:
         activity = figures.activation_histograms.numbers(one)
         blocks.append(Text(_activity_sentence(activity)))
         blocks.append(figures.activation_histograms.draw(activity))
-    norms = figures.layer_norms.numbers(one)
-    blocks.append(
-        Text(
-            _(
-                "Weights as training left them, and the gradient that the training loss still has there. A layer whose "
-                "gradient is far below the others' has stopped learning."
-            )
-        )
-    )
-    blocks.append(figures.layer_norms.draw(norms))
+    blocks += _norms(one)
     if depth:
         blocks.append(figures.embedding(one))
     blocks.append(figures.saliency(one))
@@ -121,6 +112,22 @@ def inside(one: Inspected) -> Section:
         blocks.append(Text(_path_sentence(path)))
         blocks.append(figures.path_between_seeds.draw(path))
     return Section("inside", _("Inside the network"), tuple(blocks))
+
+
+def _norms(one: Inspected) -> list[Block]:
+    """Return the norms over the epochs; those at the end of training where none were kept, which it says."""
+    numbers = figures.norm_curves.numbers(one)
+    if not numbers.seeds:
+        text = _(
+            "Of these runs no norms were kept, since Keras trained them, or an older Neurona: here are those of the "
+            "weights that training ended with, and of the gradient that the training loss still has there."
+        )
+        return [Text(text), figures.layer_norms(one)]
+    text = _(
+        "How far the weights of each layer have grown, and how steep the training loss still is there, at the end of "
+        "each epoch: Euclidean norms over the layer. A layer whose gradient stays far below the others' hardly learns."
+    )
+    return [Text(text), figures.norm_curves.draw(numbers)]
 
 
 def _activity_sentence(numbers: figures.ActivityOf) -> str:

@@ -26,8 +26,8 @@ _RUNS = ("id", "experiment", "seed", "state", "finished", "compile_seconds", "tr
 def write_archive(store: Store, folder: Path) -> None:
     """Write the study into `folder`, which must not be there yet; it appears when it is whole.
 
-    study.json: what the study is, its experiments, and the records of the test set's openings. runs.csv and
-    epochs.csv: a line each, with the experiment's name; an empty cell is a figure that was not a finite number.
+    study.json: what the study is, its experiments, and the records of the test set's openings. runs.csv,
+    epochs.csv and norms.csv: a line each; an empty cell is a figure that was not a finite number.
     weights/<name>-<seed>-<id>.safetensors: those of each run that has ended.
     """
     if folder.exists():
@@ -54,16 +54,19 @@ def _write(store: Store, folder: Path) -> None:
         "openings": [opening.to_json() for opening in store.openings()],
     }
     (folder / "study.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    runs, epochs, weights = tables.runs.c, tables.epochs, tables.weights
+    runs, weights = tables.runs.c, tables.weights
     with store.database.reading() as connection:
         query = sa.select(tables.runs).where(runs.study == store.number).order_by(runs.seed, runs.id)
         found = [dict(row._mapping) for row in connection.execute(query)]
         for run in found:
             run["experiment"] = names.get(run["experiment"], run["experiment"])
         _write_table(folder / "runs.csv", (*_RUNS, "versions", "machine", "error"), found)
-        place = sa.select(epochs).where(epochs.c.study == store.number).order_by(epochs.c.run, epochs.c.epoch)
-        rows = [dict(row._mapping) for row in connection.execute(place)]
-        _write_table(folder / "epochs.csv", [column.name for column in epochs.c if column.name != "study"], rows)
+        for table in (tables.epochs, tables.norms):
+            place = sa.select(table).where(table.c.study == store.number).order_by(*table.primary_key)
+            rows = [dict(row._mapping) for row in connection.execute(place)]
+            _write_table(
+                folder / f"{table.name}.csv", [column.name for column in table.c if column.name != "study"], rows
+            )
         for run in found:
             one = sa.select(weights).where(weights.c.study == store.number, weights.c.run == run["id"])
             row = connection.execute(one).one_or_none()

@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from neurona.errors import StoreError
 from neurona.i18n import _
 from neurona.opening import BEFORE_ALL, ModelRecord, Opening, chain_problems
-from neurona.run import Epoch, Parameters, Run
+from neurona.run import Epoch, LayerNorms, Norms, Parameters, Run
 from neurona.specs import Experiment
 from neurona.store import tables
 from neurona.store.database import Database, Now, patient
@@ -70,6 +70,7 @@ class StoredRun:
     state: `pending`, `running`, `paused` (a search stopped it early), `complete`, `diverged` or `failed`.
     epochs: empty unless `state` is `complete` or `diverged`.
     openings: how often the test set had been opened when it ended.
+    finished: when that was, in seconds since 1970 by the database's clock.
     """
 
     id: str
@@ -80,6 +81,7 @@ class StoredRun:
     train_seconds: float | None
     error: str | None
     openings: int = 0
+    finished: float | None = None
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ class Store:
 
     @patient
     def _runs(self, run: str | None = None) -> tuple[StoredRun, ...]:
-        names = ("id", "experiment", "seed", "state", "train_seconds", "error", "openings")
+        names = ("id", "experiment", "seed", "state", "train_seconds", "error", "openings", "finished")
         runs, epochs = tables.runs.c, tables.epochs.c
         which = sa.select(*(runs[key] for key in names)).where(runs.study == self.number)
         whose = sa.select(tables.epochs).where(epochs.study == self.number)
@@ -263,10 +265,15 @@ class Store:
             connection.execute(sa.delete(tables.runs).where(*mine))
 
     def keep_checkpoint(
-        self, task: Task, owner: Owner, epochs: Sequence[Epoch], arrays: Sequence[np.ndarray[Any, Any]]
+        self,
+        task: Task,
+        owner: Owner,
+        epochs: Sequence[Epoch],
+        arrays: Sequence[np.ndarray[Any, Any]],
+        norms: Sequence[Norms] = (),
     ) -> None:
         """Keep where `task`, if it is `owner`'s, stands, instead of its last checkpoint."""
-        data = write_checkpoint(epochs, arrays)
+        data = write_checkpoint(epochs, arrays, norms)
         table = tables.checkpoints
         with self.database.writing() as connection:
             mine = sa.select(tables.runs.c.id).where(tables.runs.c.id == task.id, *self._claimed_by(owner))
@@ -277,8 +284,10 @@ class Store:
             connection.execute(sa.insert(table).values(study=self.number, run=task.id, **values))
 
     @patient
-    def checkpoint(self, task: Task) -> tuple[tuple[Epoch, ...], tuple[np.ndarray[Any, Any], ...]] | None:
-        """Return the epochs and arrays of the last checkpoint of `task`.
+    def checkpoint(
+        self, task: Task
+    ) -> tuple[tuple[Epoch, ...], tuple[np.ndarray[Any, Any], ...], tuple[Norms, ...]] | None:
+        """Return the epochs, the arrays and the norms of the last checkpoint of `task`.
 
         None when there is none, or none from which this process would come to the same bits: another machine's, other
         libraries', a damaged one.
@@ -311,12 +320,21 @@ class Store:
 
     @patient
     def finish(self, run: Run) -> None:
-        """Store a run that has ended: state, epochs and weights, in one transaction. A second time changes nothing."""
+        """Store a run that has ended, in one transaction: state, epochs, norms and weights.
+
+        A second time changes nothing.
+        """
         data = write_weights(run.parameters, run.network, run.training)
         epochs = [
             {"study": self.number, "run": run.id, "epoch": number}
             | {key: _finite(getattr(epoch, key)) for key in run.history.KEYS}
             for number, epoch in enumerate(run.history.epochs, 1)
+        ]
+        norms = [
+            {"study": self.number, "run": run.id, "epoch": number, "layer": layer}
+            | {"weights": _finite(found.weights), "gradients": _finite(found.gradients)}
+            for number, layers in enumerate(run.history.norms, 1)
+            for layer, found in enumerate(layers)
         ]
         values = {
             "state": run.state,
@@ -337,6 +355,8 @@ class Store:
             if connection.execute(sa.update(tables.runs).where(*unended).values(**values)).rowcount != 1:
                 return
             connection.execute(sa.insert(tables.epochs), epochs)
+            if norms:
+                connection.execute(sa.insert(tables.norms), norms)
             stored = {"sha256": hashlib.sha256(data).hexdigest(), "safetensors": data}
             connection.execute(sa.insert(tables.weights).values(study=self.number, run=run.id, **stored))
             past = (checkpoints.study == self.number, checkpoints.run == run.id)
@@ -352,6 +372,23 @@ class Store:
             connection.execute(sa.update(tables.runs).where(*here).values(**values))
             past = (checkpoints.study == self.number, checkpoints.run == task.id)
             connection.execute(sa.delete(tables.checkpoints).where(*past))
+
+    @patient
+    def norms(self, run: str) -> tuple[Norms, ...]:
+        """Return the norms of the layers at the end of each epoch of the run with id `run`.
+
+        () in the place of an epoch without; nothing at all for a run without, as one of Keras' or of an older Neurona.
+        What was not a finite number is NaN.
+        """
+        norms = tables.norms.c
+        query = sa.select(norms.epoch, norms.weights, norms.gradients)
+        query = query.where(norms.study == self.number, norms.run == run).order_by(norms.epoch, norms.layer)
+        found: dict[int, list[LayerNorms]] = {}
+        with self.database.reading() as connection:
+            for row in connection.execute(query):
+                figures = (math.nan if value is None else value for value in (row.weights, row.gradients))
+                found.setdefault(row.epoch, []).append(LayerNorms(*figures))
+        return tuple(tuple(found.get(epoch, ())) for epoch in range(1, max(found, default=0) + 1))
 
     @patient
     def weights(self, run: str) -> Parameters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -9,19 +10,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 
 from neurona.errors import StoreError, UsageError
 from neurona.i18n import _, ngettext
-from neurona.run import ENGINE_VERSIONS, run_id
+from neurona.run import ENGINE_VERSIONS, Norms, Parameters, kept_epoch, run_id
+from neurona.specs import Experiment
 from neurona.store import tables
 from neurona.store.database import Database, Now
-from neurona.store.store import ENDED, Store, StoredExperiment, insert_missing, lives
+from neurona.store.store import ENDED, Store, StoredExperiment, StoredRun, insert_missing, lives
 from neurona.store.weights import read_weights
 
 __all__ = ["Merged", "Standing", "Summary", "merge", "remove", "standing", "summaries", "verify"]
 
 _FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
+_PARTS = (tables.epochs, tables.norms, tables.weights)  # what belongs to a run that has ended
+_ROUNDING = 1e-4  # of a norm that was summed up in float32
 
 
 @dataclass(frozen=True)
@@ -151,9 +156,29 @@ def _incomplete(store: Store) -> Iterator[str]:
             if engines[run.id] == ENGINE_VERSIONS[engine] and run.id != expected:
                 yield _("{name}: its id is not that of its experiment, data and seed.").format(name=name)
         try:
-            store.weights(run.id)
+            parameters = store.weights(run.id)
         except (StoreError, ValueError) as error:
             yield _("{name}: {error}").format(name=name, error=error)
+            continue
+        norms = store.norms(run.id)
+        if norms and experiment is not None and not _fit(norms, run, experiment, parameters):
+            yield _("{name}: the norms of its layers are not those of its epochs and weights.").format(name=name)
+
+
+def _fit(norms: tuple[Norms, ...], run: StoredRun, experiment: Experiment, parameters: Parameters) -> bool:
+    """Whether `norms` are of every epoch from the first that has them, and at the kept one those of `parameters`."""
+    known = [layers for layers in norms if layers]
+    if (
+        len(norms) != len(run.epochs)
+        or {len(layers) for layers in known} != {len(parameters)}
+        or not all(norms[-len(known) :])
+    ):
+        return False
+    kept = norms[run.epochs.index(kept_epoch(experiment.training, run.epochs))]
+    actual = (float(np.linalg.norm(layer["kernel"])) for layer in parameters)
+    return run.state == "diverged" or all(
+        math.isclose(layer.weights, norm, rel_tol=_ROUNDING) for layer, norm in zip(kept, actual, strict=False)
+    )
 
 
 def _engines(store: Store) -> dict[str, int]:
@@ -212,10 +237,10 @@ def merge(into: Store, source: Store) -> Merged:
 
 
 def _rows(store: Store, run: str) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of a run: `runs`, `epochs` and `weights`, without the study's number."""
+    """Return the rows of a run: `runs`, `epochs`, `norms` and `weights`, without the study's number."""
     found = {}
     with store.database.reading() as connection:
-        for table, key in ((tables.runs, "id"), (tables.epochs, "run"), (tables.weights, "run")):
+        for table, key in ((tables.runs, "id"), *((table, "run") for table in _PARTS)):
             query = sa.select(table).where(table.c.study == store.number, table.c[key] == run)
             rows = connection.execute(query.order_by(*table.primary_key)).all()
             found[table.name] = [{k: v for k, v in row._mapping.items() if k != "study"} for row in rows]
@@ -241,8 +266,10 @@ def _insert(store: Store, run: str, rows: dict[str, list[dict[str, Any]]]) -> No
         connection.execute(insert_missing(connection, tables.runs), [row])
         unended = (tables.runs.c.study == store.number, tables.runs.c.id == run, tables.runs.c.state.not_in(ENDED))
         connection.execute(sa.update(tables.runs).where(*unended).values(**row))
-        for table in (tables.epochs, tables.weights):
-            connection.execute(insert_missing(connection, table), [{**here, **values} for values in rows[table.name]])
+        for table in _PARTS:
+            its = [{**here, **values} for values in rows[table.name]]
+            if its:
+                connection.execute(insert_missing(connection, table), its)
         past = (tables.checkpoints.c.study == store.number, tables.checkpoints.c.run == run)
         connection.execute(sa.delete(tables.checkpoints).where(*past))
 

@@ -12,7 +12,7 @@ from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
 from neurona import tensors
-from neurona.run import Epoch, Parameters
+from neurona.run import Epoch, LayerNorms, Norms, Parameters
 from neurona.specs import Network, Training
 
 __all__ = ["read_checkpoint", "read_weights", "write_checkpoint", "write_weights"]
@@ -29,14 +29,22 @@ def read_weights(data: bytes) -> Parameters:
     return tensors.as_parameters(load_safetensors(data))
 
 
-def write_checkpoint(epochs: Sequence[Epoch], arrays: Sequence[np.ndarray[Any, Any]]) -> bytes:
-    """Return a safetensors file of the epochs so far and of the arrays of a run's state, bit for bit."""
-    states = {f"state_{index}": np.asarray(array, order="C") for index, array in enumerate(arrays)}
-    return bytes(save_safetensors(states | {"epochs": np.array([astuple(epoch) for epoch in epochs], np.float64)}))
+def write_checkpoint(
+    epochs: Sequence[Epoch], arrays: Sequence[np.ndarray[Any, Any]], norms: Sequence[Norms] = ()
+) -> bytes:
+    """Return a safetensors file of the epochs so far, their norms and the arrays of a run's state, bit for bit."""
+    found = {f"state_{index}": np.asarray(array, order="C") for index, array in enumerate(arrays)}
+    found["epochs"] = np.array([astuple(epoch) for epoch in epochs], np.float64)
+    known = [[astuple(layer) for layer in layers] for layers in norms if layers]  # those of the last epochs
+    if known:
+        found["norms"] = np.array(known, np.float64)
+    return bytes(save_safetensors(found))
 
 
-def read_checkpoint(data: bytes) -> tuple[tuple[Epoch, ...], tuple[np.ndarray[Any, Any], ...]]:
-    """Return the epochs and the arrays that `write_checkpoint` wrote."""
+def read_checkpoint(data: bytes) -> tuple[tuple[Epoch, ...], tuple[np.ndarray[Any, Any], ...], tuple[Norms, ...]]:
+    """Return the epochs, the arrays and the norms that `write_checkpoint` wrote; () for epochs without norms."""
     found = load_safetensors(data)
     epochs = tuple(Epoch(*map(float, row)) for row in found.pop("epochs"))
-    return epochs, tuple(found[f"state_{index}"] for index in range(len(found)))
+    known = [tuple(LayerNorms(*map(float, layer)) for layer in layers) for layers in found.pop("norms", ())]
+    norms = (*((),) * (len(epochs) - len(known)), *known)
+    return epochs, tuple(found[f"state_{index}"] for index in range(len(found))), norms

@@ -12,7 +12,7 @@ from neurona.i18n import _
 from neurona.lab import LabSpec
 from neurona.model import Model
 from neurona.opening import Opening
-from neurona.run import Parameters
+from neurona.run import Norms, Parameters
 from neurona.runner import Event, check_engines, run_tasks, tasks
 from neurona.specs import did_you_mean
 from neurona.store import (
@@ -124,6 +124,10 @@ class Study:
     def run_weights(self, run: str) -> Parameters:
         """Return the final parameters of the run with id `run`; StoreError when they are damaged or not there."""
         return self._store.weights(run)
+
+    def run_norms(self, run: str) -> tuple[Norms, ...]:
+        """Return the norms of the layers at the end of each epoch of a run; see `store.Store.norms`."""
+        return self._store.norms(run)
 
     def weights(self, experiment: str, seed: int) -> Parameters:
         """Return the final parameters of one run: a dict of `kernel` and `bias` for each layer."""
