@@ -1,8 +1,10 @@
-"""Studies in TensorBoard, read by the real tool."""
+"""Studies in TensorBoard and MLflow, read by the real tools."""
 
 from __future__ import annotations
 
 import json
+import math
+import os
 import re
 import subprocess
 import sys
@@ -20,10 +22,10 @@ from tensorboard.plugins.hparams import metadata
 
 from neurona.cli import main
 from neurona.data import Dataset
-from neurona.errors import MissingExtraError, UsageError
+from neurona.errors import MissingExtraError, StoreError, UsageError
 from neurona.specs import Experiment, Network, Optimizer, Training
 from neurona.study import Lab, Study
-from neurona.tracking import write_tensorboard
+from neurona.tracking import log_to_mlflow, write_tensorboard
 
 ONE = Experiment(name="baseline", network=Network(hidden=(8, 6)), training=Training(epochs=3))
 WILD = Experiment(
@@ -221,12 +223,132 @@ def test_without_the_extra(study: Study, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(
         "neurona.tracking.tensorboard.find_spec", lambda name: None if name == "tensorboard" else find_spec(name)
     )
+    monkeypatch.setattr("neurona.tracking.mlflow.find_spec", lambda name: None if name == "mlflow" else find_spec(name))
     with pytest.raises(MissingExtraError, match=r"neurona\[tensorboard\]"):
         write_tensorboard(study, tmp_path / "board")
-    assert not (tmp_path / "board").exists()
+    with pytest.raises(MissingExtraError, match=r"neurona\[mlflow\]"):
+        log_to_mlflow(study, f"sqlite:///{tmp_path}/mlflow.db")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be(study: Study, tmp_path: Path) -> None:
     (tmp_path / "board").write_text("mine")
     with pytest.raises(UsageError, match="cannot be made"):
         write_tensorboard(study, tmp_path / "board")
+
+
+# MLflow's tables are declared with a way of loading that SQLAlchemy 2.1 gives up.
+SQLALCHEMY = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+
+LOG = """
+import sys
+from neurona.study import Study
+from neurona.tracking import log_to_mlflow
+print(log_to_mlflow(Study.open(sys.argv[1]), sys.argv[2]).added)
+from mlflow.telemetry import get_telemetry_client
+print(get_telemetry_client())
+"""
+
+
+@pytest.fixture(scope="module")
+def tracked(study: Study, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URI of an MLflow to which the study was logged, by a process that nothing tells to be silent."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    uri = f"sqlite:///{folder}/mlflow.db"
+    silent = ("CI", "GITHUB_ACTIONS", "PYTEST_CURRENT_TEST", "MLFLOW_DISABLE_TELEMETRY")
+    loud = {key: value for key, value in os.environ.items() if key not in silent}
+    done = subprocess.run(
+        [sys.executable, "-c", LOG, str(study.folder), uri],
+        cwd=folder,
+        env=loud,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["4", "None"], done.stderr
+    return uri
+
+
+def client(uri: str) -> Any:
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)
+
+
+def logged_runs(uri: str) -> dict[str, Any]:
+    asked = client(uri)
+    (place,) = [found for found in asked.search_experiments() if found.name != "Default"]
+    assert place.name.startswith("mine-")
+    found = asked.search_runs([place.experiment_id])
+    assert len({run.info.run_name for run in found}) == len(found)
+    return {run.info.run_name: run for run in found}
+
+
+@SQLALCHEMY
+def test_runs_in_mlflow_are_the_study_s(study: Study, tracked: str) -> None:
+    runs = logged_runs(tracked)
+    nested = {f"{name}/seed-{seed}" for name in ("baseline", "wild") for seed in (0, 1)}
+    assert set(runs) == nested | {"baseline", "wild"}
+    for name in nested:
+        experiment, _, seed = name.partition("/seed-")
+        run, stored = runs[name], study.runs(experiment)[int(seed)]
+        assert run.data.tags["mlflow.parentRunId"] == runs[experiment].info.run_id
+        assert run.data.tags["neurona.run"] == stored.id
+        assert run.data.tags["neurona.fingerprint"] == study.fingerprint
+        assert run.data.tags["neurona.state"] == stored.state
+        assert run.data.tags["neurona.engine"] == "neurona 1"
+        assert run.data.tags["neurona.version.numpy"] == np.__version__
+        assert run.info.status == {"complete": "FINISHED", "diverged": "FAILED"}[stored.state]
+        assert run.info.end_time == pytest.approx(1000 * stored.finished, abs=1)
+        assert run.data.params["seed"] == seed
+        assert set(run.data.params) - {"seed"} == set(runs[experiment].data.params)
+    assert runs["wild/seed-0"].data.params["training.optimizer.learning_rate"] == "1000.0"
+    assert runs["baseline"].data.params["network.hidden"] == "8,6"
+    stored = study.runs("baseline")[1]
+    asked, run_id = client(tracked), runs["baseline/seed-1"].info.run_id
+    for key in KEYS:
+        history = asked.get_metric_history(run_id, key)
+        assert [(figure.step, figure.value) for figure in history] == [
+            (number, getattr(epoch, key)) for number, epoch in enumerate(stored.epochs, 1)
+        ]
+    norms = asked.get_metric_history(run_id, "gradients_norm/dense_2")
+    assert [figure.value for figure in norms] == [layers[2].gradients for layers in study.run_norms(stored.id)]
+    diverged = asked.get_metric_history(runs["wild/seed-0"].info.run_id, "val_loss")
+    assert not math.isfinite(diverged[-1].value) or diverged[-1].value > 1e300  # MLflow keeps infinity as the largest
+
+
+@SQLALCHEMY
+def test_a_second_export_to_mlflow_adds_what_is_new(
+    study: Study, tracked: str, small: Dataset, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = {name: run.to_dictionary() for name, run in logged_runs(tracked).items()}
+    shown = json.dumps(before, sort_keys=True)  # which, unlike a dict, holds two NaN to be equal
+    words = ["study", "export", "--mlflow", tracked, "--json"]
+    code, out, _err = said(capfd, *words, str(study.folder))
+    assert code == 0
+    assert json.loads(out)["mlflow"] == {"experiment": f"mine-{study.fingerprint[:8]}", "added": 0, "there": 4}
+    after = {name: run.to_dictionary() for name, run in logged_runs(tracked).items()}
+    assert json.dumps(after, sort_keys=True) == shown
+
+    asked, broken = client(tracked), before["baseline/seed-0"]["info"]["run_id"]
+    asked.update_run(broken, status="RUNNING")  # as if the first export had been killed there
+    asked.delete_run(before["wild/seed-1"]["info"]["run_id"])
+    lab = Lab(name="mine", dataset="mnist", experiments=(ONE, WILD))
+    lab.run(seeds=3, only=("baseline",), data=small, study=tmp_path / "more")
+    more = Study.open(tmp_path / "more")
+    more.merge(study)
+    code, out, _err = said(capfd, *words, str(more.folder))
+    assert code == 0
+    assert json.loads(out)["mlflow"]["added"] == 3
+    found = logged_runs(tracked)
+    assert set(found) == set(before) | {"baseline/seed-2"}
+    again = found["baseline/seed-0"].info
+    assert (again.status, again.run_id != broken) == ("FINISHED", True)
+    assert len(asked.get_metric_history(again.run_id, "loss")) == 3
+    assert found["baseline/seed-1"].to_dictionary() == before["baseline/seed-1"]
+
+
+def test_an_mlflow_that_cannot_be(study: Study) -> None:
+    with pytest.raises(StoreError, match="cannot be logged to MLflow"):
+        log_to_mlflow(study, "gopher://nowhere")

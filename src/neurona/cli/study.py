@@ -138,17 +138,23 @@ def export(
         typer.Option(metavar="FOLDER", help=_("The folder to make: CSV, JSON, and weights as safetensors.")),
     ] = None,
     tensorboard: TensorBoard = None,
+    mlflow: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help=_("Log the study's runs to the MLflow there (needs the extra mlflow).")),
+    ] = None,
     study: AnyStudy = None,
     db: StudyDatabase = None,
     as_json: Json = False,
 ) -> None:
-    """Write a study as CSV, JSON and safetensors into a new folder, or for TensorBoard."""
-    from neurona.tracking import check_tensorboard, write_tensorboard
+    """Write a study as CSV, JSON and safetensors into a new folder, for TensorBoard, or to MLflow."""
+    from neurona.tracking import check_mlflow, check_tensorboard, log_to_mlflow, write_tensorboard
 
-    if output is None and tensorboard is None:
-        raise UsageError(_("an export needs a place to go to: --output or --tensorboard."))
+    if output is None and tensorboard is None and mlflow is None:
+        raise UsageError(_("an export needs a place to go to: --output, --tensorboard or --mlflow."))
     if tensorboard is not None:
         check_tensorboard()
+    if mlflow is not None:
+        check_mlflow()
     found, document = opened(study, db), dict[str, Any]()
     sentences: list[str] = []
     if output is not None:
@@ -161,6 +167,15 @@ def export(
         count = write_tensorboard(found, tensorboard)
         document["tensorboard"] = {"folder": str(tensorboard), "runs": count}
         sentences.append(written_for_tensorboard(count, tensorboard))
+    if mlflow is not None:
+        logged = log_to_mlflow(found, mlflow)
+        document["mlflow"] = asdict(logged)
+        sentence = ngettext(
+            "{count} run is new in MLflow's experiment {name}; {there} were there.",
+            "{count} runs are new in MLflow's experiment {name}; {there} were there.",
+            logged.added,
+        )
+        sentences.append(sentence.format(count=logged.added, name=logged.experiment, there=logged.there))
     if as_json:
         print_json(document)
         return
