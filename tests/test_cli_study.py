@@ -143,7 +143,7 @@ def test_verify_finds_damage(folder: Path, said: Said, statement: str, sentence:
 
 def test_export(folder: Path, said: Said) -> None:
     document = parsed(said("export", "--output", "out", "--json"))
-    assert len(document["files"]) == 3 + 4
+    assert len(document["files"]) == 4 + 4
     study = Study.open(folder)
     with Path("out/epochs.csv").open(newline="") as file:
         epochs = {(row["run"], int(row["epoch"])): row for row in csv.DictReader(file)}

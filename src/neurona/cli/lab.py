@@ -13,6 +13,8 @@ import typer
 
 from neurona.cli.compare import STYLES
 from neurona.cli.output import print_json, progress, result
+from neurona.cli.study import TensorBoard, written_for_tensorboard
+from neurona.errors import NeuronaError
 from neurona.i18n import _, ngettext
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ def lab(
     report: Annotated[
         bool, typer.Option("--report/--no-report", help=_("Write the study's report too: one HTML file."))
     ] = True,
+    tensorboard: TensorBoard = None,
     as_json: Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))] = False,
 ) -> None:
     """Run what the study lacks, then print the comparison and write the report."""
@@ -61,9 +64,12 @@ def lab(
     from neurona.data import load
     from neurona.runner import check_engines, tasks
     from neurona.study import STUDIES, Comparison, Lab
+    from neurona.tracking import check_tensorboard
 
     if export is not None:
         Comparison.check_export(export)
+    if tensorboard is not None:
+        check_tensorboard()
     declared = Lab.load(lab)
     if epochs is not None:
         declared = declared.with_epochs(epochs)
@@ -83,6 +89,7 @@ def lab(
     engines = opened.compare_engines(seeds=seeds, only=names)
     if export is not None:
         comparison.export(export)
+    count = None if tensorboard is None else _written_tensorboard(opened, tensorboard)
     seconds = time.perf_counter() - started
     if as_json:
         print_json(
@@ -96,6 +103,7 @@ def lab(
                 "experiments": [row.to_json() for row in comparison.rows],
                 "engines": [pair.to_json() for pair in engines],
                 "report": _written_report(opened, study or declared.name, data) if report else None,
+                "tensorboard": None if count is None else {"folder": str(tensorboard), "runs": count},
             }
         )
     else:
@@ -105,6 +113,8 @@ def lab(
         file = _written_report(opened, study or declared.name, data) if report else None
         if file is not None:
             result().print(_("The report is in {file}.").format(file=file), style="dim", markup=False)
+        if tensorboard is not None and count is not None:
+            result().print(written_for_tensorboard(count, tensorboard), style="dim", markup=False)
     failed = sum(row.runs.failed for row in comparison.rows)
     if failed:
         sentence = ngettext(
@@ -127,6 +137,18 @@ def _written_report(study: Study, name: str, data: Dataset) -> str | None:
         progress().print(
             _("The report could not be written: {error}").format(error=error), style="bold red", markup=False
         )
+        return None
+
+
+def _written_tensorboard(study: Study, folder: Path) -> int | None:
+    """Write the study for TensorBoard and return how many runs; None when that failed, as with the report."""
+    from neurona.tracking import write_tensorboard
+
+    try:
+        return write_tensorboard(study, folder)
+    except NeuronaError as error:
+        sentence = _("The runs could not be written for TensorBoard: {error}").format(error=error)
+        progress().print(sentence, style="bold red", markup=False)
         return None
 
 

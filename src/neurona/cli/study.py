@@ -18,11 +18,15 @@ from neurona.i18n import _, ngettext
 if TYPE_CHECKING:
     from neurona.store import Summary
 
-__all__ = ["export", "list_", "merge", "remove", "show", "verify"]
+__all__ = ["TensorBoard", "export", "list_", "merge", "remove", "show", "verify", "written_for_tensorboard"]
 
 AnyStudy = Annotated[
     str | None,
     typer.Argument(help=_("The study's folder; with --db, its name. The only one in neurona-studies unless given.")),
+]
+TensorBoard = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help=_("Write the study's runs there for TensorBoard (needs the extra tensorboard).")),
 ]
 Json = Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))]
 
@@ -129,19 +133,64 @@ def verify(study: AnyStudy = None, db: StudyDatabase = None, as_json: Json = Fal
 
 
 def export(
-    output: Annotated[Path, typer.Option(metavar="FOLDER", help=_("The folder to make."))],
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help=_("The folder to make: CSV, JSON, and weights as safetensors.")),
+    ] = None,
+    tensorboard: TensorBoard = None,
+    mlflow: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help=_("Log the study's runs to the MLflow there (needs the extra mlflow).")),
+    ] = None,
     study: AnyStudy = None,
     db: StudyDatabase = None,
     as_json: Json = False,
 ) -> None:
-    """Write runs and epochs as CSV, and the weights as safetensors, into a new folder."""
-    opened(study, db).export(output)
-    files = sorted(str(path.relative_to(output)) for path in output.rglob("*") if path.is_file())
+    """Write a study as CSV, JSON and safetensors into a new folder, for TensorBoard, or to MLflow."""
+    from neurona.tracking import check_mlflow, check_tensorboard, log_to_mlflow, write_tensorboard
+
+    if output is None and tensorboard is None and mlflow is None:
+        raise UsageError(_("an export needs a place to go to: --output, --tensorboard or --mlflow."))
+    if tensorboard is not None:
+        check_tensorboard()
+    if mlflow is not None:
+        check_mlflow()
+    found, document = opened(study, db), dict[str, Any]()
+    sentences: list[str] = []
+    if output is not None:
+        found.export(output)
+        files = sorted(str(path.relative_to(output)) for path in output.rglob("*") if path.is_file())
+        document |= {"folder": str(output), "files": files}
+        sentence = ngettext("{count} file is in {folder}.", "{count} files are in {folder}.", len(files))
+        sentences.append(sentence.format(count=len(files), folder=output))
+    if tensorboard is not None:
+        count = write_tensorboard(found, tensorboard)
+        document["tensorboard"] = {"folder": str(tensorboard), "runs": count}
+        sentences.append(written_for_tensorboard(count, tensorboard))
+    if mlflow is not None:
+        logged = log_to_mlflow(found, mlflow)
+        document["mlflow"] = asdict(logged)
+        sentence = ngettext(
+            "{count} run is new in MLflow's experiment {name}; {there} were there.",
+            "{count} runs are new in MLflow's experiment {name}; {there} were there.",
+            logged.added,
+        )
+        sentences.append(sentence.format(count=logged.added, name=logged.experiment, there=logged.there))
     if as_json:
-        print_json({"folder": str(output), "files": files})
+        print_json(document)
         return
-    sentence = ngettext("{count} file is in {folder}.", "{count} files are in {folder}.", len(files))
-    result().print(sentence.format(count=len(files), folder=output), markup=False)
+    for sentence in sentences:
+        result().print(sentence, markup=False)
+
+
+def written_for_tensorboard(count: int, folder: Path) -> str:
+    """Return the sentence that says how many runs are in `folder`, and what opens it."""
+    sentence = ngettext(
+        "{count} run is in {folder}: tensorboard --logdir {folder}",
+        "{count} runs are in {folder}: tensorboard --logdir {folder}",
+        count,
+    )
+    return sentence.format(count=count, folder=folder)
 
 
 def merge(

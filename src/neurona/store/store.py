@@ -425,6 +425,15 @@ class Store:
             rows = connection.execute(query).all()
         return tuple(Provenance(json.loads(row[0]), json.loads(row[1]), row[2]) for row in rows)
 
+    @patient
+    def versions(self, run: str) -> Mapping[str, str]:
+        """Return the libraries (name -> version) with which the run with id `run`, which has ended, was made."""
+        runs = tables.runs.c
+        query = sa.select(runs.versions).where(runs.study == self.number, runs.id == run)
+        with self.database.reading() as connection:
+            found: Mapping[str, str] = json.loads(connection.execute(query).scalar_one())
+        return found
+
     def add_opening(
         self, *, user: str, reason: str, models: Sequence[ModelRecord], results: Mapping[str, Any]
     ) -> Opening:

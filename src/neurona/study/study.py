@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -128,6 +128,10 @@ class Study:
     def run_norms(self, run: str) -> tuple[Norms, ...]:
         """Return the norms of the layers at the end of each epoch of a run; see `store.Store.norms`."""
         return self._store.norms(run)
+
+    def run_versions(self, run: str) -> Mapping[str, str]:
+        """Return the libraries (name -> version) with which the run with id `run` was made."""
+        return self._store.versions(run)
 
     def weights(self, experiment: str, seed: int) -> Parameters:
         """Return the final parameters of one run: a dict of `kernel` and `bias` for each layer."""
