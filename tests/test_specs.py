@@ -102,3 +102,10 @@ def test_parameters_are_counted_as_keras_counts_them(hidden: tuple[int, ...], co
 def test_nearest() -> None:
     assert nearest("learning_rat", ["momentum", "learning_rate"]) == "learning_rate"
     assert nearest("zzz", ["momentum"]) is None
+
+
+def test_an_unknown_key_of_any_form_is_named() -> None:
+    for key in ("a[b]", "str", "constrained-x", ""):
+        with pytest.raises(SpecError) as refused:
+            Network(**{key: 1})
+        assert refused.value.problems[0].where == (key,)

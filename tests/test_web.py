@@ -331,20 +331,20 @@ def test_the_api_is_as_it_says(case: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def page_server(model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     started = Server("--model", str(model_file), folder=tmp_path_factory.mktemp("served"))
     yield started
     started.stop()
 
 
-def test_ten_thousand_connections_are_refused_and_others_served(server: Server) -> None:
+def test_ten_thousand_connections_are_refused_and_others_served(page_server: Server) -> None:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    kept = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    kept = http.client.HTTPConnection("127.0.0.1", page_server.port, timeout=60)
     kept.request("GET", "/api/models")
     assert kept.getresponse().read()
     held = []
     for _ in range(min(10_000, limit - 500)):
-        held.append(socket.create_connection(("127.0.0.1", server.port), timeout=60))
+        held.append(socket.create_connection(("127.0.0.1", page_server.port), timeout=60))
     assert held[-1].recv(200).startswith(b"HTTP/1.1 503 ")
     kept.request("GET", "/api/models")  # while they are all open
     assert kept.getresponse().status == 200
@@ -352,7 +352,7 @@ def test_ten_thousand_connections_are_refused_and_others_served(server: Server) 
         one.close()
     kept.close()
     for _attempt in range(200):  # until it has seen that they are closed
-        status, _document = server.ask("/api/models")
+        status, _document = page_server.ask("/api/models")
         if status == 200:
             break
     assert status == 200

@@ -130,7 +130,9 @@ def _explained(model: type[Spec], detail: ErrorDetails) -> list[Problem]:
     if cause is not None:
         return [Problem(where, str(cause))]
     if detail["type"] == "extra_forbidden":
-        return [Problem(where, unknown_key(where[-1], model.model_fields))]
+        key = str(detail["loc"][-1])  # whatever it looks like
+        inside = tuple(str(part) for part in detail["loc"][:-1] if not _is_branch(part))
+        return [Problem((*inside, key), unknown_key(key, model.model_fields))]
     sentence = _SENTENCES.get(detail["type"])
     text = sentence(detail.get("ctx", {})) if sentence else detail["msg"]
     if detail["type"] != "missing":

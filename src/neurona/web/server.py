@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from types import FrameType
 
@@ -136,5 +137,6 @@ def serve(app: Starlette, bound: socket.socket, *, on_start: Callable[[], None])
     """Serve `app` on a bound socket until Ctrl-C or a signal to end; `on_start` is called once it answers."""
     prepared(app, on_start).run(sockets=[bound])
     desk: Desk = app.state.desk
-    if not desk.close(_FAREWELL_SECONDS):
-        os._exit(0)  # an epoch that still computes has nothing to lose, and nobody waits for it
+    desk.close(_FAREWELL_SECONDS)
+    if any(thread.daemon for thread in threading.enumerate()):
+        os._exit(0)  # an epoch that still computes has nothing to lose, and would crash an interpreter that ends
