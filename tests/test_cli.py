@@ -280,7 +280,7 @@ def test_output_that_is_cut_off_is_no_error(tmp_path: Path) -> None:
 
 def test_ctrl_c_at_once(own_lab: Path, tmp_path: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "neurona", "train"],
+        [sys.executable, "-m", "neurona", "train", "--epochs", "1000"],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,

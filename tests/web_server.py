@@ -50,5 +50,6 @@ class Server:
         """Press Ctrl-C; return the exit code and what it has said since."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        _out, said = self.process.communicate(timeout=60)
-        return self.process.returncode, said
+        assert self.process.stderr is not None
+        said = self.process.stderr.read()  # `communicate` would leave out what `readline` has read ahead
+        return self.process.wait(60), said
