@@ -105,7 +105,7 @@ def test_nothing_of_an_answer_is_there_before_the_guess(browser: Chromium, serve
     assert browser.ask("document.querySelector('.tab.reveal .badge')") is None
     assert browser.violations() == []
     browser.run("document.getElementById('reveal-it').click();")
-    assert browser.ask("document.querySelector('form .notice').hidden") is False
+    browser.wait("document.querySelector('form .notice').hidden === false")
     browser.run("""
         document.querySelector("input[value=worse]").click();
         document.querySelector("input[type=number]").value = 50;

@@ -50,6 +50,7 @@ class Server:
         """Press Ctrl-C; return the exit code and what it has said since."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        assert self.process.stderr is not None
-        said = self.process.stderr.read()  # `communicate` would leave out what `readline` has read ahead
-        return self.process.wait(60), said
+        with self.process:  # closes both pipes
+            assert self.process.stderr is not None
+            said = self.process.stderr.read()  # `communicate` would leave out what `readline` has read ahead
+        return self.process.returncode, said
