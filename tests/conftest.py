@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,12 @@ os.environ["KERAS_BACKEND"] = "jax"
 os.environ["NEURONA_LANG"] = "en"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(tempfile.gettempdir()) / "neurona-tests-compiled"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+# CPython 3.11 fails at times to parse a large module deep in the stack ("AST constructor recursion depth mismatch"), as
+# pytest does with schemathesis when it rewrites its asserts: in a thread of its own the stack is empty.
+_parsing = threading.Thread(target=importlib.import_module, args=("schemathesis.specs.openapi.schemas",))
+_parsing.start()
+_parsing.join()
 
 import neurona
 from neurona.data import Dataset, Split
