@@ -23,14 +23,14 @@ os.environ["NEURONA_LANG"] = "en"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(tempfile.gettempdir()) / "neurona-tests-compiled"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
+import neurona
+from neurona.data import Dataset, Split
+
 # CPython 3.11 fails at times to parse a large module deep in the stack ("AST constructor recursion depth mismatch"), as
 # pytest does with schemathesis when it rewrites its asserts: in a thread of its own the stack is empty.
 _parsing = threading.Thread(target=importlib.import_module, args=("schemathesis.specs.openapi.schemas",))
 _parsing.start()
 _parsing.join()
-
-import neurona
-from neurona.data import Dataset, Split
 
 
 @pytest.fixture(scope="session")

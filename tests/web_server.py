@@ -50,7 +50,5 @@ class Server:
         """Press Ctrl-C; return the exit code and what it has said since."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        with self.process:  # closes both pipes
-            assert self.process.stderr is not None
-            said = self.process.stderr.read()  # `communicate` would leave out what `readline` has read ahead
+        _out, said = self.process.communicate(timeout=60)  # without what `readline` has read ahead
         return self.process.returncode, said
