@@ -369,6 +369,7 @@ def test_ctrl_c_ends_it_whoever_still_listens(tmp_path: Path) -> None:
     listening_on.close()
     assert code == 0
     assert "Traceback" not in said
+    assert "the baseline is being trained" in said
 
 
 def test_a_silent_client_is_let_go(model_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,10 +26,10 @@ class Server:
             env=os.environ | {"NEURONA_LANG": "en"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            bufsize=0,  # so that no line is read ahead and lost to `communicate`
         )
         assert self.process.stderr is not None
-        self.said = self.process.stderr.readline()  # it says where it is once it answers
+        self.said = self.process.stderr.readline().decode()  # it says where it is once it answers
 
     @property
     def address(self) -> str:
@@ -50,5 +50,5 @@ class Server:
         """Press Ctrl-C; return the exit code and what it has said since."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        _out, said = self.process.communicate(timeout=60)  # without what `readline` has read ahead
-        return self.process.returncode, said
+        _out, said = self.process.communicate(timeout=60)
+        return self.process.returncode, said.decode()
