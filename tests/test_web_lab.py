@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import neurona
 from chromium import Chromium
 from neurona.data import Dataset
 from neurona.errors import SpecError
@@ -40,7 +45,11 @@ GUESSES = {"group": "learning-rate", "guesses": [{"experiment": "lr-0.00001", "d
 
 @pytest.fixture(scope="module")
 def place(mnist: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("classroom")
+    return classroom(mnist, tmp_path_factory.mktemp("classroom"))
+
+
+def classroom(mnist: Dataset, folder: Path) -> Path:
+    """Write a dataset of 1,400 images and the lab `tiny` on it into `folder`; return it."""
     train = mnist.train
     arrays = {"x_train": train.images[:1200], "y_train": train.labels[:1200]}
     np.savez(folder / "tiny.npz", **arrays, x_test=train.images[1200:1400], y_test=train.labels[1200:1400])
@@ -99,7 +108,20 @@ def test_a_lab_is_followed_paused_resumed_and_looked_at(browser: Chromium, serve
     assert browser.messages() == []
 
 
-def test_nothing_of_an_answer_is_there_before_the_guess(browser: Chromium, server: Server, place: Path) -> None:
+@pytest.fixture
+def answered(mnist: Dataset, tmp_path: Path) -> Iterator[tuple[Server, Study]]:
+    """A server beside a study of the lab that is complete, and that study."""
+    folder = classroom(mnist, tmp_path)
+    study = neurona.Lab.load(folder / "tiny.toml").run(seeds=5, study=folder / "neurona-studies" / "tiny")
+    running = Server("--lab", str(folder / "tiny.toml"), folder=folder)
+    yield running, study
+    code, said = running.stop()
+    assert code == 0, said
+
+
+def test_nothing_of_an_answer_is_there_before_the_guess(browser: Chromium, answered: tuple[Server, Study]) -> None:
+    server, study = answered
+    browser.messages()
     browser.open(server.address + "#reveal?study=tiny&group=learning-rate")
     browser.wait("document.querySelector('.tab.reveal').dataset.shown === 'tiny learning-rate'")
     assert browser.ask("document.querySelector('.tab.reveal .badge')") is None
@@ -111,7 +133,7 @@ def test_nothing_of_an_answer_is_there_before_the_guess(browser: Chromium, serve
         document.querySelector("input[type=number]").value = 50;
         document.getElementById("reveal-it").click();""")
     browser.wait("document.querySelector('.revealed .badge') !== null")
-    row = Study.open(place / "neurona-studies" / "tiny").compare()["lr-0.00001"]
+    row = study.compare()["lr-0.00001"]
     assert row.verdict is not None
     assert row.verdict.word == "worse"
     assert browser.ask("document.querySelector('.revealed .badge').textContent") == "worse"
@@ -168,9 +190,39 @@ def test_a_study_is_found_by_its_name_alone(shelf: Studies, small_study: Study) 
             shelf.get(name)
 
 
-def test_a_study_that_another_process_fills_is_followed(shelf: Studies, small_study: Study) -> None:
-    stands = documents.progress("small", shelf.get("small"), None)
-    assert (stands.state, stands.done, stands.planned) == ("complete", 9, 9)
+def test_a_study_that_another_process_fills_is_followed(mnist: Dataset, tmp_path: Path) -> None:
+    folder = classroom(mnist, tmp_path)
+    shelf = Studies(folder / "neurona-studies")
+    words = ["lab", "tiny.toml", "--seeds", "100", "--study", "neurona-studies/tiny", "--no-report"]
+    filling = subprocess.Popen(
+        [sys.executable, "-m", "neurona", *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        stands = watched(shelf, lambda stands: stands.done >= 2)
+        assert stands.state == "elsewhere"
+        assert stands.planned == 300
+        assert {run.epochs for run in stands.running} == {20}
+        filling.send_signal(signal.SIGINT)
+        assert filling.wait(timeout=60) == 130
+    finally:
+        filling.kill()
+        filling.wait()
+    stands = documents.progress("tiny", shelf.get("tiny"), None)
+    assert stands.state == "unfinished"
+    assert 2 <= stands.done < 300
+
+
+def watched(shelf: Studies, so: Callable[[documents.Progress], bool]) -> documents.Progress:
+    """Return how the study `tiny` stands as soon as it is `so`."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        if "tiny" in shelf.names() and so(stands := documents.progress("tiny", shelf.get("tiny"), None)):
+            return stands
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+def test_the_table_is_the_comparison(small_study: Study) -> None:
     table = documents.table(small_study)
     cells = [row for group in table.groups for row in group.rows]
     assert [row.difference for row in cells] == [Comparison._cells(row)[4] for row in small_study.compare().rows]
