@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 import re
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -323,7 +323,8 @@ def test_runs_in_mlflow_are_the_study_s(study: Study, tracked: str) -> None:
 def test_a_second_export_to_mlflow_adds_what_is_new(
     study: Study, tracked: str, small: Dataset, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    tracked = f"sqlite:///{shutil.copy(tracked.removeprefix('sqlite:///'), tmp_path)}"  # the other tests' stays as it is
+    own = shutil.copy(tracked.removeprefix("sqlite:///"), tmp_path)  # the other tests' stays as it is
+    tracked = f"sqlite:///{own}"
     before = {name: run.to_dictionary() for name, run in logged_runs(tracked).items()}
     shown = json.dumps(before, sort_keys=True)  # which, unlike a dict, holds two NaN to be equal
     words = ["study", "export", "--mlflow", tracked, "--json"]
