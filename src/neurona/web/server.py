@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import socket
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from types import FrameType
@@ -28,6 +30,7 @@ from neurona.web.tabs import tabs
 __all__ = ["create_app", "free_port", "is_free", "listening", "prepared", "serve"]
 
 _FAREWELL_SECONDS = 1.0  # that work under way is given to end
+_TURN_SECONDS = 0.001  # that a thread which makes a training's program keeps the interpreter from those which answer
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -111,9 +114,15 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_start()
+        threading.Thread(target=_import_engine, name="engine", daemon=True).start()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.should_exit = True
+
+
+def _import_engine() -> None:
+    """Import what trains: it takes most of a second, in which nobody else is answered, so not at the first training."""
+    importlib.import_module("neurona.engine")
 
 
 def prepared(app: Starlette, on_start: Callable[[], None]) -> uvicorn.Server:
@@ -135,6 +144,7 @@ def prepared(app: Starlette, on_start: Callable[[], None]) -> uvicorn.Server:
 
 def serve(app: Starlette, bound: socket.socket, *, on_start: Callable[[], None]) -> None:
     """Serve `app` on a bound socket until Ctrl-C or a signal to end; `on_start` is called once it answers."""
+    sys.setswitchinterval(_TURN_SECONDS)
     prepared(app, on_start).run(sockets=[bound])
     desk: Desk = app.state.desk
     desk.close(_FAREWELL_SECONDS)
