@@ -92,7 +92,12 @@ class Chromium:
 
     def picture(self, path: Path) -> None:
         """Write what is on the screen as PNG."""
-        path.write_bytes(base64.b64decode(self.command("Page.captureScreenshot", format="png")["data"]))
+        path.write_bytes(self.captured())
+
+    def captured(self, area: dict[str, float] | None = None) -> bytes:
+        """Return what is on the screen, or in an `area` of the page (CDP's `Viewport`), as PNG."""
+        options = {} if area is None else {"clip": area, "captureBeyondViewport": True}
+        return base64.b64decode(self.command("Page.captureScreenshot", format="png", **options)["data"])
 
     def visit(self, address: str, *, width: int = 1280, scheme: str = "light") -> None:
         """Open an address of a server on a screen of `width` pixels, in `light` or `dark`."""

@@ -28,7 +28,10 @@ def served(
     training = neurona.Training(epochs=3, augmentation=augmentation)
     model = Model.of(neurona.train(neurona.Network(hidden=(96,)), training, mnist, seed=0), mnist)
     model.save(folder / "reader.safetensors")
-    server = Server("--model", "reader.safetensors", "--study", str(small_study.folder), folder=folder)
+    residual = neurona.train(neurona.Network(hidden=(16, 16), residual=True), neurona.Training(epochs=1), mnist, seed=0)
+    Model.of(residual, mnist).save(folder / "residual.safetensors")
+    models = ("--model", "reader.safetensors", "--model", "residual.safetensors")
+    server = Server(*models, "--study", str(small_study.folder), folder=folder)
     yield server, model
     server.stop()
 
@@ -43,6 +46,16 @@ def page(served: tuple[Server, Model], browser: Chromium) -> Iterator[Chromium]:
 
 def heard(page: Chromium) -> str:
     return str(page.ask("document.getElementById('said').textContent"))
+
+
+def test_the_inside_of_a_network_is_said_in_words(page: Chromium, served: tuple[Server, Model]) -> None:
+    pen.mouse(page, pen.DIGITS["7"])
+    page.wait("document.getElementById('inside-said').textContent.startsWith('The strongest ways into 7.')")
+    assert "Dotted" not in page.ask("document.getElementById('inside-said').textContent")
+    page.open(served[0].address + "?lang=en#draw?model=file-2")
+    pen.mouse(page, pen.DIGITS["7"])
+    page.wait("document.getElementById('inside-said').textContent.includes('Layer 2: ')")
+    assert "Dotted: what a layer is given" in page.ask("document.getElementById('inside-said').textContent")
 
 
 @pytest.mark.parametrize("hand", ["mouse", "finger", "keyboard"])

@@ -8,7 +8,8 @@ const MOST_LINES = 60; // between two layers
 
 /**
  * Return the strongest ways into the score of a class, from the last layer back: for each pair of layers an array of
- * {from, to, value}, value being what `from` gives times the weight between them.
+ * {from, to, value}, value being what `from` gives times the weight between them. Where a residual connection adds what
+ * a unit's neighbour to the left gives, that is a line too, `added`, and its value what was added.
  */
 export function strongest(network, pixels, layers, classIndex) {
   const member = network.members[0];
@@ -30,6 +31,9 @@ export function strongest(network, pixels, layers, classIndex) {
       }
       return found;
     });
+    if (network.residual && index > 0 && index < member.length - 1 && given.length === width) {
+      lines.push(...units.filter((to) => given[to] !== 0).map((to) => ({ from: to, to, value: given[to], added: true })));
+    }
     lines = lines.sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, MOST_LINES);
     steps.unshift(lines);
     units = [...new Set(lines.map(({ from }) => from))];
@@ -65,12 +69,13 @@ export function drawNetwork(canvas, network, pixels, classIndex, labels) {
   context.lineCap = "round";
   steps.forEach((lines, layer) => {
     const most = lines.reduce((found, { value }) => Math.max(found, Math.abs(value)), 1e-9);
-    for (const { from, to, value } of [...lines].reverse()) {
+    for (const { from, to, value, added } of [...lines].reverse()) {
       const [x1, y1] = layer === 0 ? pixelAt(from) : unitAt(layer - 1, from), [x2, y2] = unitAt(layer, to);
       const share = Math.abs(value) / most, bend = (x2 - x1) * 0.45;
       context.globalAlpha = 0.12 + 0.75 * share;
       context.strokeStyle = value > 0 ? ink.pro : ink.contra;
       context.lineWidth = 0.6 + 2.2 * share;
+      context.setLineDash(added ? [1, 5] : []);
       context.beginPath();
       context.moveTo(x1, y1);
       context.bezierCurveTo(x1 + bend, y1, x2 - bend, y2, x2, y2);
@@ -78,6 +83,7 @@ export function drawNetwork(canvas, network, pixels, classIndex, labels) {
     }
   });
   context.globalAlpha = 1;
+  context.setLineDash([]);
 
   // The pixels.
   const up = (top + bottom - side) / 2, cell = side / 28;

@@ -94,7 +94,7 @@ class DrawTab {
     const look = (name, title, sentence) => element("li", {}, this[name], element("h3", {}, title), this.answers[name], element("p", { class: "quiet" }, sentence));
 
     this.inside = element("canvas", { class: "inside", role: "img" });
-    this.insideSaid = element("p", { class: "quiet" });
+    this.insideSaid = element("p", { class: "quiet", id: "inside-said" });
     this.near = element("ul", { class: "near" });
     this.nearSaid = element("p", { class: "quiet" }, words.near_none);
     this.gallery = element("div", { class: "gallery", role: "group", "aria-labelledby": "examples-title" });
@@ -482,6 +482,7 @@ class DrawTab {
     const active = drawNetwork(this.inside, network, this.#seen?.pixels, this.#target(), labels);
     const sentences = (active ?? []).map((count, index) => filled(words.active, { layer: index + 1, count: number(count), of: number(network.members[0][index].units) }));
     if (this.#seen) sentences.unshift(filled(words.ways, { name: network.classNames[this.#target()] }));
+    if (network.residual) sentences.push(words.residual);
     if (network.members.length > 1) sentences.push(filled(words.members, { count: network.members.length }));
     this.insideSaid.textContent = sentences.join(" ");
     this.inside.setAttribute("aria-label", sentences.length ? sentences.join(" ") : words.inside);

@@ -69,6 +69,7 @@ def words() -> dict[str, str]:
         "classes": _("{count} classes"),
         "ways": _("The strongest ways into {name}."),
         "active": _("Layer {layer}: {count} of {of} units are active."),
+        "residual": _("Dotted: what a layer is given and passes on beside its own work, by a residual connection."),
         "members": _("This is the first of {count} networks that answer together."),
         "vary": _("How much does it take to change its mind?"),
         "vary_lead": _(
