@@ -248,12 +248,15 @@ def test_robustness_compares_networks_on_the_same_images(one: Inspected, small_s
         figures.robustness_curve(one, "rotatoin")
 
 
-def test_figures_of_a_run(small: Dataset) -> None:
+def test_figures_of_a_run(small: Dataset, small_study: neurona.Study) -> None:
     run = neurona.train(neurona.Network(hidden=(12,)), neurona.Training(epochs=2), small, seed=1)
     curves = figures.run_curves.numbers(run)
     assert [curve.key for curve in curves.curves] == ["accuracy", "val_accuracy"]
     assert [point.mean for point in curves.curves[1].points] == list(run.history["val_accuracy"])
     assert figures.run_curves(run).title == "seed 1: validation accuracy epoch by epoch"
+    stored = small_study.runs("baseline")[0]
+    assert figures.run_curves.numbers(stored).curves[1].name == "val_accuracy"
+    assert stored.history["val_accuracy"] == tuple(epoch.val_accuracy for epoch in stored.epochs)
     counts = figures.confusion_matrix.numbers(run, data=small).found.counts
     assert np.trace(counts) / counts.sum() == pytest.approx(run.history["val_accuracy"][-1])
     with pytest.raises(UsageError, match="needs data="):

@@ -312,7 +312,7 @@ def page(browser: Chromium, served: Server) -> Iterator[Chromium]:
 
 
 def open_tab(page: Chromium, served: Server, state: str = QUICK, *, lang: str = "en", width: int = 1280) -> None:
-    page.visit(f"{served.address}/?lang={lang}#play?{state}", width=width)
+    page.open(f"{served.address}/?lang={lang}#play?{state}", width=width)
     page.wait("document.querySelector('[data-role=train]:enabled') !== null")
 
 

@@ -66,7 +66,7 @@ def draw_confusion(numbers: ConfusionOf) -> Figure:
     counts, names = numbers.found.counts, list(numbers.class_names)
     marks = [style.plain(name) for name in names]
     title = _("Confusion matrix of {subject}").format(subject=numbers.subject)
-    figure = style.blank(title, height=min(760, 130 + max(34 * len(names), 120)))
+    figure = style.blank(title, height=min(720, 90 + max(34 * len(names), 120)))
     off = counts.astype(float)
     np.fill_diagonal(off, np.nan)
     text = [
@@ -142,7 +142,7 @@ def draw_classes(numbers: ClassesOf) -> Figure:
     title = _("Precision and recall of {subject}").format(subject=numbers.subject)
     order = sorted(range(len(numbers.scores)), key=lambda index: numbers.scores[index].f1)
     names = [style.plain(numbers.class_names[index]) for index in order]
-    figure = style.blank(title, height=110 + 26 * max(len(order), 3))
+    figure = style.blank(title, height=70 + 26 * max(len(order), 3))
     scores = [numbers.scores[index] for index in order]
     ends = [(100 * score.precision, 100 * score.recall) for score in scores]
     figure.add_trace(style.connections(names, ends))
@@ -198,7 +198,7 @@ def draw_reliability(numbers: ReliabilityOf) -> Figure:
     import plotly.graph_objects as go
 
     title = _("Calibration of {subject}").format(subject=numbers.subject)
-    figure = style.blank(title, height=380)
+    figure = style.blank(title, height=340)
     bins = numbers.found.bins
     figure.add_trace(
         go.Scatter(
@@ -282,7 +282,7 @@ def draw_robustness(numbers: RobustnessOf) -> Figure:
 
     perturbation = PERTURBATIONS[numbers.kind]
     title, unit = _(perturbation.title), _(perturbation.unit)
-    figure = style.blank(title, height=290)
+    figure = style.blank(title, height=250)
     for index, (name, found) in enumerate(zip(numbers.subjects, numbers.found, strict=True)):
         figure.add_trace(
             go.Scatter(

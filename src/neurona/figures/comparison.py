@@ -45,7 +45,7 @@ def draw_differences(numbers: Sequence[Difference]) -> Figure:
     import plotly.graph_objects as go
 
     title = _("Difference to the baseline, with its interval (95 %)")
-    figure = style.blank(title, height=110 + 26 * max(len(numbers), 2))
+    figure = style.blank(title, height=70 + 26 * max(len(numbers), 2))
     order = ("better", "no-difference-seen", "too-few-seeds", "worse")
     for word in order:
         own = [one for one in numbers if one.finding.word == word]
@@ -166,7 +166,7 @@ def draw_seeds(numbers: Seeds) -> Figure:
     import plotly.graph_objects as go
 
     title = _("{group}: every seed, and the mean with its interval (95 %)").format(group=numbers.group)
-    figure = style.blank(title, height=110 + 34 * max(len(numbers.experiments), 2), showlegend=False)
+    figure = style.blank(title, height=70 + 34 * max(len(numbers.experiments), 2), showlegend=False)
     for index, one in enumerate(numbers.experiments):
         colour = style.GREY if index == 0 else style.BLUE
         interval = one.interval
@@ -245,7 +245,7 @@ def draw_cost(numbers: Sequence[Cost]) -> Figure:
 
     title = _("What accuracy costs")
     figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.04)
-    blank = style.blank(title, height=400)
+    blank = style.blank(title, height=360)
     figure.update_layout(blank.layout)
     groups = list(dict.fromkeys(one.group for one in numbers))
     for index, group in enumerate(groups):

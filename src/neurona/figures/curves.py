@@ -11,6 +11,7 @@ from neurona.figures.figure import Figure, Kind, Table
 from neurona.i18n import _
 from neurona.run import Run
 from neurona.stats import Interval, mean_interval
+from neurona.store import StoredRun
 from neurona.study import ExperimentRuns, Study
 
 __all__ = ["Curve", "Curves", "Gap", "gap", "learning_curves", "run_curves"]
@@ -71,7 +72,7 @@ def draw_curves(numbers: Curves) -> Figure:
         "loss": _("training loss (nats)"),
     }[numbers.key]
     title = _("{group}: {figure} epoch by epoch").format(group=numbers.title, figure=axis)
-    figure = style.blank(title, height=360)
+    figure = style.blank(title, height=320)
     coloured = _coloured(numbers.curves)
     scale = 100 if numbers.key.endswith("accuracy") else 1
     for index, curve in enumerate(numbers.curves):
@@ -189,7 +190,7 @@ def draw_gap(numbers: Sequence[Gap]) -> Figure:
     import plotly.graph_objects as go
 
     title = _("Accuracy on training and on validation images")
-    figure = style.blank(title, height=120 + 24 * max(len(numbers), 2))
+    figure = style.blank(title, height=80 + 24 * max(len(numbers), 2))
     ends = [(100 * one.training, 100 * one.validation) for one in numbers]
     figure.add_trace(style.connections([one.name for one in numbers], ends))
     for name, values, colour, symbol in (
@@ -224,7 +225,7 @@ def draw_gap(numbers: Sequence[Gap]) -> Figure:
     return Figure(title, figure, summary.format(count=len(numbers)), table)
 
 
-def run_numbers(run: Run, *, key: str = "val_accuracy") -> Curves:
+def run_numbers(run: Run | StoredRun, *, key: str = "val_accuracy") -> Curves:
     """Return the curve of one run, beside that of its training images for a key of validation."""
     keys = (key.removeprefix("val_"), key) if key.startswith("val_") else (key,)
     curves = tuple(

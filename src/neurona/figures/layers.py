@@ -59,7 +59,7 @@ def draw_activity(numbers: ActivityOf) -> Figure:
     title = _("What the hidden layers of {subject} give").format(subject=numbers.subject)
     count = max(len(numbers.layers), 1)
     figure = make_subplots(rows=count, cols=1, shared_xaxes=True, vertical_spacing=0.25 / count)
-    figure.update_layout(style.blank(title, height=110 + 105 * count, bargap=0.05, showlegend=False).layout)
+    figure.update_layout(style.blank(title, height=70 + 105 * count, bargap=0.05, showlegend=False).layout)
     for index, layer in enumerate(numbers.layers):
         middles = (layer.edges[1:] + layer.edges[:-1]) / 2
         shares = layer.counts / max(int(layer.counts.sum()), 1)
@@ -152,7 +152,7 @@ def draw_embedding(numbers: EmbeddingOf) -> Figure:
     title = _("What layer {layer} of {subject} makes of the images").format(
         layer=numbers.layer, subject=numbers.subject
     )
-    figure = style.blank(title, height=460)
+    figure = style.blank(title, height=420)
     labels, answers = np.array(numbers.labels), np.array(numbers.answers)
     with_text = len(numbers.class_names) <= _MOST_LETTERS and all(len(name) <= 2 for name in numbers.class_names)
     names = [style.plain(name) for name in numbers.class_names]
@@ -238,7 +238,7 @@ def draw_path(numbers: PathOf) -> Figure:
         first=numbers.seeds[0], second=numbers.seeds[1], subject=numbers.subject
     )
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
-    figure.update_layout(style.blank(title, height=400, showlegend=False).layout)
+    figure.update_layout(style.blank(title, height=360, showlegend=False).layout)
     positions = [point.position for point in numbers.points]
     for row, values, colour, form in (
         (1, [point.loss for point in numbers.points], style.ORANGE, "%{y:.3f}"),

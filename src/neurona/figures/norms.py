@@ -80,7 +80,7 @@ def draw_curves(numbers: NormCurves) -> Figure:
     if not numbers.seeds:
         return _without_norms(title)
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.09)
-    figure.update_layout(style.blank(title, height=480).layout)
+    figure.update_layout(style.blank(title, height=440).layout)
     names = _layer_names(len(numbers.weights))
     epochs = list(range(numbers.first, numbers.first + len(numbers.weights[0])))
     for row, (rows, axis) in enumerate(
@@ -89,7 +89,9 @@ def draw_curves(numbers: NormCurves) -> Figure:
         for index, (name, points) in enumerate(zip(names, rows, strict=True)):
             _add_layer(figure, row, index, name, epochs, points, band=len(numbers.seeds) > 1)
         figure.update_yaxes(type="log", title={"text": axis}, tickformat="~g", row=row, col=1)
-        figure.update_yaxes(minor={"showgrid": False}, nticks=5, row=row, col=1)
+        ends = [end for points in rows for point in points for end in (point.low, point.high) if end > 0]
+        marks = "D2" if ends and max(ends) < 50 * min(ends) else 1  # at 1, 2 and 5 times a power of ten, or at powers
+        figure.update_yaxes(minor={"showgrid": False}, dtick=marks, row=row, col=1)
     figure.update_xaxes(**({"dtick": 1} if len(epochs) <= 12 else {}))
     figure.update_xaxes(title={"text": _("epoch")}, row=2, col=1)
     shown = _shown(len(epochs))
@@ -156,7 +158,7 @@ def _shown(count: int) -> list[int]:
 
 def _without_norms(title: str) -> Figure:
     text = _("No norms were kept of these runs: Keras trained them, or an older Neurona.")
-    figure = style.blank(title, height=200, xaxis={"visible": False}, yaxis={"visible": False})
+    figure = style.blank(title, height=160, xaxis={"visible": False}, yaxis={"visible": False})
     figure.add_annotation(text=text, x=0.5, y=0.5, xref="paper", yref="paper")
     return Figure(title, figure, text, Table((_("norm"),), ()))
 
@@ -186,7 +188,7 @@ def draw_norms(numbers: NormsOf) -> Figure:
     import plotly.graph_objects as go
 
     title = _("Norms of weights and gradients of {subject}, layer by layer").format(subject=numbers.subject)
-    figure = style.blank(title, height=340)
+    figure = style.blank(title, height=300)
     names = _layer_names(len(numbers.layers[0]))
     for key, name, colour, symbol in (
         ("weights", _("weights"), style.BLUE, "circle"),

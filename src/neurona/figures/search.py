@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from neurona.figures import style
 from neurona.figures.figure import Figure, Kind, Table
-from neurona.i18n import _
+from neurona.i18n import _, ngettext
 
 if TYPE_CHECKING:  # Optuna is loaded by who has a search
+    import plotly.graph_objects as go
+
     from neurona.search import ContourData, FrontData, HistoryData, Objective, ParallelData, Searched, SliceData
 
 __all__ = [
@@ -31,6 +34,8 @@ __all__ = [
 
 _FEW_DECADES = 1.5  # as many have room for marks at 1, 2 and 5; more for the powers of ten alone
 _MOST_ROWS = 12  # of trials in a table; the best ones
+_MOST_AXES = 6  # of parallel coordinates, beside that of what was reached
+_SPREADS = 3.0  # distances from the best to the median; what is further off than that stands at the edge
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,8 @@ def draw_history(numbers: HistoryOf) -> Figure:
     """Draw a mark for each trial and a line for the best complete one so far."""
     import plotly.graph_objects as go
 
-    title = _("How the search {name} went").format(name=numbers.name)
-    figure = style.blank(title, height=360)
+    title = _("How {search} went").format(search=_called(numbers.name))
+    figure = style.blank(title, height=320)
     found, objective = numbers.found, numbers.objective
     for state, name, colour, symbol in (
         ("complete", _("complete"), style.BLUE, "circle"),
@@ -82,10 +87,10 @@ def draw_history(numbers: HistoryOf) -> Figure:
         )
     )
     figure.update_xaxes(title={"text": _("trial")})
-    figure.update_yaxes(**_axis(objective))
+    far = _look_closer(figure, [_scaled(score, objective) for score in found.scores if _is_finite(score)], objective)
     order = sorted(
         (i for i, value in enumerate(found.scores) if _is_finite(value)),
-        key=lambda i: _scaled(found.scores[i], objective) * (-1 if objective.directions[0] == "maximize" else 1),
+        key=lambda i: _scaled(found.scores[i], objective) * (-1 if _is_up(objective) else 1),
     )
     table = Table(
         (_("trial"), _("state"), _title(objective)),
@@ -95,7 +100,7 @@ def draw_history(numbers: HistoryOf) -> Figure:
         ),
     )
     summary = _("What each of {count} trials reached, in order, and the best so far.")
-    return Figure(title, figure, summary.format(count=len(found.numbers)), table)
+    return Figure(title, figure, summary.format(count=len(found.numbers)) + far, table)
 
 
 def _state(state: str) -> str:
@@ -126,8 +131,8 @@ def draw_importances(numbers: Importances) -> Figure:
     """Draw a bar for each setting."""
     import plotly.graph_objects as go
 
-    title = _("Which settings mattered in the search {name}").format(name=numbers.name)
-    figure = style.blank(title, height=100 + 30 * max(len(numbers.parts), 2), showlegend=False)
+    title = _("Which settings mattered in {search}").format(search=_called(numbers.name))
+    figure = style.blank(title, height=60 + 30 * max(len(numbers.parts), 2), showlegend=False)
     keys = [style.plain(key) for key, _part in numbers.parts]
     figure.add_trace(
         go.Bar(
@@ -170,7 +175,7 @@ def draw_slice(numbers: SliceOf) -> Figure:
 
     found, objective = numbers.found, numbers.objective
     title = found.key
-    figure = style.blank(title, height=300, showlegend=False)
+    figure = style.blank(title, height=260, showlegend=False)
     newest = max(found.numbers, default=0) or 1
     figure.add_trace(
         go.Scatter(
@@ -187,14 +192,14 @@ def draw_slice(numbers: SliceOf) -> Figure:
         )
     )
     figure.update_xaxes(title={"text": found.key}, **_scale(found.values, found.log))
-    figure.update_yaxes(**_axis(objective))
+    far = _look_closer(figure, [_scaled(score, objective) for score in found.scores], objective)
     order = _best(found.scores, objective)
     table = Table(
         (_("trial"), found.key, _title(objective)),
         tuple((str(found.numbers[i]), _said(found.values[i]), objective.shown(found.scores[i])) for i in order),
     )
     summary = _("What {count} trials reached against {key}; later trials are darker.")
-    return Figure(title, figure, summary.format(count=len(found.numbers), key=found.key), table)
+    return Figure(title, figure, summary.format(count=len(found.numbers), key=found.key) + far, table)
 
 
 @dataclass(frozen=True)
@@ -219,7 +224,7 @@ def draw_contour(numbers: ContourOf) -> Figure:
 
     found, objective = numbers.found, numbers.objective
     title = _("{first} and {second} together").format(first=found.keys[0], second=found.keys[1])
-    figure = style.blank(title, height=400, showlegend=False)
+    figure = style.blank(title, height=360, showlegend=False)
     ranks = {place: rank for rank, place in enumerate(_ranked(found.scores, objective))}
     last = max(len(ranks) - 1, 1)
     strength = [1.0 - ranks[i] / last for i in range(len(found.scores))]
@@ -262,9 +267,10 @@ class ParallelOf:
 
 
 def parallel_numbers(searched: Searched, keys: tuple[str, ...] = ()) -> ParallelOf:
-    """Return the trials across the settings `keys`, or all of them."""
-    from neurona.search import parallel
+    """Return the trials across the settings `keys`; across those that mattered most, unless given."""
+    from neurona.search import explain, parallel
 
+    keys = keys or tuple(explain(searched).importances)[:_MOST_AXES]
     return ParallelOf(searched.name, searched.objective, parallel(searched, keys))
 
 
@@ -273,25 +279,44 @@ def draw_parallel(numbers: ParallelOf) -> Figure:
     import plotly.graph_objects as go
 
     found, objective = numbers.found, numbers.objective
-    title = _("The trials of the search {name} across their settings").format(name=numbers.name)
-    figure = style.blank(title, height=420)
+    title = _("The trials of {search} across their settings").format(search=_called(numbers.name))
+    figure = style.blank(title, height=340)
     order = _ranked(found.scores, objective)
     best = set(order[: max(1, len(order) // 5)])
-    figure.add_trace(
-        go.Parcoords(
-            line={
-                "color": [float(i in best) for i in range(len(found.scores))],
-                "colorscale": [[0.0, style.GREY], [1.0, style.ORANGE]],
-                "cmin": 0,
-                "cmax": 1,
-            },
-            dimensions=[
-                *(_dimension(key, [line[i] for line in found.lines], found.log[i]) for i, key in enumerate(found.axes)),
-                {"label": _title(objective), "values": [_scaled(score, objective) for score in found.scores]},
-            ],
+    axes = [
+        *(_Axis.of(key, [line[i] for line in found.lines], log=found.log[i]) for i, key in enumerate(found.axes)),
+        _Axis.of(_title(objective), [_scaled(score, objective) for score in found.scores], log=False),
+    ]
+    for name, own, colour, width in (
+        (_("trial"), [i for i in order if i not in best], style.FAINT, 1.2),
+        (_("the best fifth"), [i for i in order if i in best], style.ORANGE, 2.0),
+    ):
+        figure.add_trace(
+            go.Scatter(
+                x=[x for _i in own for x in (*range(len(axes)), None)],
+                y=[y for i in own for y in (*(axis.places[i] for axis in axes), None)],
+                mode="lines",
+                line={"color": colour, "width": width},
+                name=name,
+                text=[text for i in own for text in (*(_said_of(numbers, i, axis) for axis in axes), None)],
+                hovertemplate="%{text}<extra></extra>",
+            )
         )
+    for x, axis in enumerate(axes):
+        figure.add_shape(type="line", x0=x, x1=x, y0=0, y1=1, layer="below")
+        for place, text in axis.marks:
+            figure.add_annotation(
+                x=x, y=place, text=style.plain(text), xanchor="right", xshift=-5, bgcolor="rgba(0,0,0,0)"
+            )
+    figure.update_xaxes(
+        tickvals=list(range(len(axes))),
+        ticktext=[style.plain(_short(axis.key)) for axis in axes],
+        range=[-0.6, len(axes) - 0.4],
+        showgrid=False,
+        showline=False,
+        ticks="",
     )
-    figure.update_layout(margin={"l": 60, "r": 60, "t": 96, "b": 24})
+    figure.update_yaxes(visible=False, range=[-0.04, 1.04])
     table = Table(
         (_("trial"), *found.axes, _title(objective)),
         tuple(
@@ -303,26 +328,59 @@ def draw_parallel(numbers: ParallelOf) -> Figure:
     return Figure(title, figure, summary.format(count=len(found.numbers), settings=len(found.axes)), table)
 
 
-def _dimension(key: str, values: Sequence[Any], log: bool) -> dict[str, Any]:
-    """Return an axis of parallel coordinates; what was not asked for, and what is no number, has a place of its own."""
-    if log and all(_is_number(value) and value > 0 for value in values):
-        logarithms = [math.log10(value) for value in values]
-        whole = range(math.floor(min(logarithms)), math.ceil(max(logarithms)) + 1)
-        return {
-            "label": key,
-            "values": logarithms,
-            "tickvals": list(whole),
-            "ticktext": [f"{10.0**n:g}" for n in whole],
-        }
-    if all(_is_number(value) for value in values):
-        return {"label": key, "values": list(values)}
-    names = list(dict.fromkeys(map(_said, values)))
-    return {
-        "label": key,
-        "values": [names.index(_said(value)) for value in values],
-        "tickvals": list(range(len(names))),
-        "ticktext": names,
-    }
+@dataclass(frozen=True)
+class _Axis:
+    """An axis of parallel coordinates: where each trial is on it, from 0 to 1, and its marks."""
+
+    key: str
+    values: tuple[Any, ...]
+    places: tuple[float, ...]
+    marks: tuple[tuple[float, str], ...]
+
+    @classmethod
+    def of(cls, key: str, values: Sequence[Any], *, log: bool) -> _Axis:
+        """Return the axis for `values`; what is no number, as a setting without meaning there, has its own place."""
+        if not values or not all(_is_number(value) for value in values):
+            names = list(dict.fromkeys(map(_said, sorted(values, key=_in_order))))
+            middle = [(i + 0.5) / len(names) for i in range(len(names))]
+            places = dict(zip(names, middle, strict=True))
+            return cls(
+                key,
+                tuple(values),
+                tuple(places[_said(value)] for value in values),
+                tuple(zip(middle, names, strict=True)),
+            )
+        log = log and min(values) > 0
+        scale: Callable[[float], float] = math.log10 if log else float
+        low, high = scale(min(values)), scale(max(values))
+        span = high - low or 1.0
+        marked = [min(values), max(values)]
+        if log:
+            marked[1:1] = [10.0**n for n in range(math.ceil(low + 0.15 * span), math.floor(high - 0.15 * span) + 1)]
+        else:
+            marked[1:1] = [(low + high) / 2]
+        marks = {(scale(value) - low) / span: f"{value:.4g}" for value in marked}
+        return cls(key, tuple(values), tuple((scale(value) - low) / span for value in values), tuple(marks.items()))
+
+
+def _in_order(value: Any) -> tuple[int, float, str]:
+    """Return what sorts the values of a setting: none, then numbers, then names."""
+    if _is_number(value):
+        return 1, float(value), ""
+    return (0, 0.0, "") if value is None else (2, 0.0, str(value))
+
+
+def _said_of(numbers: ParallelOf, trial: int, axis: _Axis) -> str:
+    value = style.plain(_said(axis.values[trial]))
+    return _("trial {number}: {key} = {value}").format(
+        number=numbers.found.numbers[trial], key=style.plain(axis.key), value=value
+    )
+
+
+def _short(key: str) -> str:
+    """Return the part of a setting's key that says what it is."""
+    parts = key.split(".")
+    return parts[-2] if parts[-1] == "name" else parts[-1]
 
 
 @dataclass(frozen=True)
@@ -344,8 +402,8 @@ def draw_front(numbers: FrontOf) -> Figure:
     """Draw accuracy against parameters, and the front as a line."""
     import plotly.graph_objects as go
 
-    title = _("Accuracy against parameters in the search {name}").format(name=numbers.name)
-    figure = style.blank(title, height=400)
+    title = _("Accuracy against parameters in {search}").format(search=_called(numbers.name))
+    figure = style.blank(title, height=360)
     found = numbers.found
     others = [i for i, on_front in enumerate(found.on_front) if not on_front]
     best = sorted((i for i, on_front in enumerate(found.on_front) if on_front), key=lambda i: found.second[i])
@@ -367,12 +425,18 @@ def draw_front(numbers: FrontOf) -> Figure:
         )
     figure.update_xaxes(title={"text": _("parameters")}, **_scale(found.second, log=True) | {"tickformat": ",~s"})
     figure.update_yaxes(**style.per_cent_axis(_("validation accuracy")))
+    far = _look_closer(figure, [100 * value for value in found.first])
     table = Table(
         (_("trial"), _("parameters"), _("val. accuracy %")),
         tuple((str(found.numbers[i]), f"{found.second[i]:,.0f}", f"{100 * found.first[i]:.2f}") for i in best),
     )
     summary = _("{count} trials by accuracy and parameters; {best} of them are beaten in both by no other.")
-    return Figure(title, figure, summary.format(count=len(found.numbers), best=len(best)), table)
+    return Figure(title, figure, summary.format(count=len(found.numbers), best=len(best)) + far, table)
+
+
+def _called(name: str) -> str:
+    """Return what a search is called in a sentence."""
+    return _("the search") if name == "search" else _("the search “{name}”").format(name=name)
 
 
 def _title(objective: Objective) -> str:
@@ -397,6 +461,50 @@ def _scaled(score: float | None, objective: Objective) -> float:
     return math.nan if score is None else score * (100 if _is_per_cent(objective) else 1)
 
 
+def _look_closer(figure: go.Figure, scores: Sequence[float], objective: Objective | None = None) -> str:
+    """Let the axis end where the trials that failed badly begin, and put those on its edge; return a sentence on them.
+
+    Worse than the best by `_SPREADS` times what the median is, a trial says no more than that it failed.
+    """
+    if objective is not None:
+        figure.update_yaxes(**_axis(objective))
+    known = sorted((score for score in scores if math.isfinite(score)), reverse=objective is None or _is_up(objective))
+    if len(known) < _MOST_ROWS:
+        return ""
+    best, median = known[0], known[len(known) // 2]
+    edge = best + _SPREADS * (median - best)
+
+    def is_far(value: float) -> bool:
+        return value < edge if best > edge else value > edge
+
+    count = sum(map(is_far, known))
+    if not count:
+        return ""
+    symbol = "triangle-down" if best > edge else "triangle-up"
+    for trace in figure.data:
+        if trace.y is None:
+            continue
+        far = [value is not None and is_far(value) for value in trace.y]
+        if trace.mode == "markers":
+            trace.marker.symbol = [symbol if each else trace.marker.symbol or "circle" for each in far]
+            trace.text = [f"{value:.4g}" for value in trace.y]
+            trace.hovertemplate = re.sub(r"%\{y:[^}]*\}", "%{text}", trace.hovertemplate)
+        trace.y = [edge if each else value for value, each in zip(trace.y, far, strict=True)]
+    room = 0.06 * (best - edge)
+    figure.update_yaxes(range=sorted((edge - room, best + room)))
+    sentence = ngettext(
+        "The triangle at the edge stands for one that is worse than {edge}.",
+        "The triangles at the edge stand for {count} that are worse than {edge}.",
+        count,
+    )
+    unit = " %" if objective is None else _unit(objective)
+    return " " + sentence.format(count=count, edge=f"{edge:.4g}{unit}")
+
+
+def _is_up(objective: Objective) -> bool:
+    return objective.directions[0] == "maximize"
+
+
 def _scale(values: Sequence[Any], log: bool) -> dict[str, Any]:
     numbers = all(_is_number(value) for value in values)
     if log and numbers:
@@ -407,7 +515,7 @@ def _scale(values: Sequence[Any], log: bool) -> dict[str, Any]:
 
 def _ranked(scores: Sequence[float], objective: Objective) -> list[int]:
     """Return the places of `scores`, the best one first."""
-    sign = -1 if objective.directions[0] == "maximize" else 1
+    sign = -1 if _is_up(objective) else 1
     return sorted(range(len(scores)), key=lambda i: sign * scores[i])
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "SCHEMES",
     "SEQUENTIAL",
     "SYMBOLS",
+    "TITLE_HEIGHT",
     "VERDICT_COLOURS",
     "Scheme",
     "blank",
@@ -54,6 +55,8 @@ FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, s
 
 # From the background to a strong blue: in the middle it stands out from white and from black.
 SEQUENTIAL = ((0.0, "rgba(34, 116, 181, 0)"), (0.5, "rgba(34, 116, 181, 0.45)"), (1.0, "rgba(34, 116, 181, 1)"))
+
+TITLE_HEIGHT = 68  # pixels that a title takes, and two rows of a legend below it
 
 SchemeName = Literal["light", "dark"]
 
@@ -96,13 +99,22 @@ def template(name: SchemeName = "light") -> go.layout.Template:
     return go.layout.Template(
         layout={
             "font": {"family": FONT, "size": 13, "color": scheme.text},
-            "title": {"x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 16}},
+            "title": {
+                "x": 0,
+                "xref": "paper",
+                "xanchor": "left",
+                "y": 1,
+                "yref": "container",
+                "yanchor": "top",
+                "pad": {"t": 14},
+                "font": {"size": 16, "weight": 600},
+            },
             "paper_bgcolor": scheme.paper,
             "plot_bgcolor": scheme.paper,
             "colorway": COLOURS,
             "xaxis": axis,
             "yaxis": axis,
-            "margin": {"l": 8, "r": 12, "t": 56, "b": 8},
+            "margin": {"l": 8, "r": 12, "t": 16 + TITLE_HEIGHT, "b": 8},
             "legend": {
                 "orientation": "h",
                 "x": 0,
@@ -126,11 +138,13 @@ def template(name: SchemeName = "light") -> go.layout.Template:
 
 
 def blank(title: str, *, height: int, **layout: Any) -> go.Figure:
-    """Return a figure without traces, `height` pixels high, in the light scheme."""
+    """Return a figure without traces, `height` pixels high below its title, in the light scheme."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    figure.update_layout(template=template(), title={"text": title}, height=height, dragmode=False, **layout)
+    figure.update_layout(
+        template=template(), title={"text": title}, height=height + TITLE_HEIGHT, dragmode=False, **layout
+    )
     return figure
 
 

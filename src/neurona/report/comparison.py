@@ -45,7 +45,7 @@ def asked(study: Study, comparison: Comparison, data: Dataset | None, shown: str
     ]
     if any(answers):
         blocks.insert(0, Text(" ".join(answer for answer in answers if answer)))
-    pending = sum(row.runs.pending for row in rows)
+    pending = _to_do(study)
     failed = sum(row.runs.failed for row in rows)
     if pending:
         sentence = ngettext(
@@ -107,6 +107,11 @@ def _experiments_sentence(rows: tuple[Row, ...]) -> str:
     return sentence.format(count=len(rows) - 1, groups=", ".join(names)) if names else _("the baseline alone")
 
 
+def _to_do(study: Study) -> int:
+    """Return how many runs were asked for and have not ended."""
+    return sum(run.state not in ("complete", "diverged", "failed") for run in study.standing())
+
+
 def _runs_sentence(study: Study) -> str:
     """Return how many runs are in each state; experiments that are the same network share theirs."""
     distinct = {runs.stored.experiment.id: runs for runs in study.experiments()}.values()
@@ -116,7 +121,7 @@ def _runs_sentence(study: Study) -> str:
     for number, text in (
         (sum(one.diverged for one in counts), _("{count} diverged")),
         (sum(one.failed for one in counts), _("{count} failed")),
-        (sum(one.pending for one in counts), _("{count} to be done")),
+        (_to_do(study), _("{count} to be done")),
     ):
         if number:
             parts.append(text.format(count=number))

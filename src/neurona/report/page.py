@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from neurona.figures import Figure, template
-from neurona.figures.style import SCHEMES
+from neurona.figures.style import SCHEMES, TITLE_HEIGHT
 from neurona.i18n import _, language
 from neurona.report.document import Block, Document, Grid, Group
 
@@ -80,7 +80,7 @@ def _plain(figure: Figure) -> dict[str, Any]:
     plot = figure.plot.to_plotly_json()
     layout = {key: value for key, value in plot["layout"].items() if key not in ("template", "title")}
     layout["margin"] = {"t": 12}
-    layout["height"] = max(layout["height"] - 40, 200)
+    layout["height"] = max(layout["height"] - TITLE_HEIGHT, 200)
     return {"data": plot["data"], "layout": layout}
 
 

@@ -25,7 +25,9 @@ def searched(result: SearchResult, number: int = 1) -> Section:
         blocks.append(figures.search_history(one))
         blocks += _settings(one, result)
     anchor = "search" if number == 1 else f"search-{number}"
-    return Section(anchor, _("The search"), tuple(blocks))
+    names = [one.name for one in result.searched]
+    title = _("The search") if len(names) > 1 or names == ["search"] else _("The search “{name}”").format(name=names[0])
+    return Section(anchor, title, tuple(blocks))
 
 
 def _settings(one: Searched, result: SearchResult) -> list[Block]:
@@ -37,6 +39,7 @@ def _settings(one: Searched, result: SearchResult) -> list[Block]:
         blocks.append(Grid(tuple(figures.search_slice(one, key) for key in keys[:_SLICES])))
     if len(keys) > 1:
         blocks.append(figures.search_contour(one, keys[0], keys[1]))
+        blocks.append(figures.search_parallel(one))
     if len(one.objective.directions) > 1 and one.best is not None:
         blocks.append(figures.search_front(one))
     return blocks

@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from neurona.errors import StoreError
 from neurona.i18n import _
 from neurona.opening import BEFORE_ALL, ModelRecord, Opening, chain_problems
-from neurona.run import Epoch, LayerNorms, Norms, Parameters, Run
+from neurona.run import Epoch, History, LayerNorms, Norms, Parameters, Run
 from neurona.specs import Experiment
 from neurona.store import tables
 from neurona.store.database import Database, Now, patient
@@ -82,6 +82,11 @@ class StoredRun:
     error: str | None
     openings: int = 0
     finished: float | None = None
+
+    @property
+    def history(self) -> History:
+        """Its epochs under Keras' keys; their norms are the study's `run_norms`."""
+        return History(self.epochs)
 
 
 @dataclass(frozen=True)

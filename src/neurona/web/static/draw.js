@@ -56,7 +56,6 @@ class DrawTab {
     await this.#restore();
     this.#examples(0);
     this.#album.refresh().catch((error) => this.#tell(error.message));
-    this.#root.dataset.ready = "draw";
   }
 
   // What there is

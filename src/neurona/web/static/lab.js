@@ -427,5 +427,4 @@ class LabTab {
 export async function mount(root, page) {
   const tab = new LabTab(root, page);
   await tab.arrive();
-  root.dataset.ready = "tab";
 }

@@ -177,6 +177,7 @@ async function show() {
     const [tab] = await Promise.all([import(`./${name}.js`), styled]);
     section.replaceChildren();
     await tab.mount(section, pageOf(name, states.get(name)));
+    section.dataset.ready = "tab";
   } catch (error) {
     console.error(error);
     const sentence = document.createElement("p");

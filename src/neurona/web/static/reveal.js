@@ -299,5 +299,4 @@ class RevealTab {
 export async function mount(root, page) {
   const tab = new RevealTab(root, page);
   await tab.arrive();
-  root.dataset.ready = "tab";
 }
