@@ -310,7 +310,8 @@ def test_a_study_while_it_runs_with_a_run_that_failed(own_data: Dataset, tmp_pat
     study = lab.run(seeds=2, only=["baseline"], data=own_data, study=tmp_path / "study")
     store = Store.open(sqlite_url(tmp_path / "study"), study="study")
     spec = lab.experiments[1]
-    task = Task(run_id(spec.network, spec.training, own_data.fingerprint, 0), spec, 0)
+    task, later = (Task(run_id(spec.network, spec.training, own_data.fingerprint, seed), spec, seed) for seed in (0, 1))
+    store.plan((task, later))
     assert store.claim(task, Owner.this_process())
     store.fail(task, "out of luck")
     page = read(write_report(study, tmp_path / "report.html"))

@@ -48,6 +48,7 @@ def page(document: Document) -> bytes:
         document=document,
         language=language(),
         number=lambda figure: numbers[id(figure)],
+        height=_height,
         comma=Markup(",<wbr>"),
         style=Markup(_asset("report.css")),  # noqa: S704 - a file of this package
         drawing=Markup(_json_in_html(drawing)) if figures else None,  # noqa: S704 - escaped there
@@ -80,8 +81,13 @@ def _plain(figure: Figure) -> dict[str, Any]:
     plot = figure.plot.to_plotly_json()
     layout = {key: value for key, value in plot["layout"].items() if key not in ("template", "title")}
     layout["margin"] = {"t": 12}
-    layout["height"] = max(layout["height"] - TITLE_HEIGHT, 200)
+    layout["height"] = _height(figure)
     return {"data": plot["data"], "layout": layout}
+
+
+def _height(figure: Figure) -> float:
+    """Return how many pixels a figure without its title is high."""
+    return max(float(figure.plot.layout.height) - TITLE_HEIGHT, 200.0)
 
 
 def _json_in_html(value: Any) -> str:
