@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -362,7 +364,8 @@ network.hidden = [32]
 """
 
 
-def test_the_command(program, small: Dataset, tmp_path: Path) -> None:
+@pytest.fixture
+def lab_of_its_own(small: Dataset, tmp_path: Path) -> None:
     split = small.train
     np.savez(
         tmp_path / "small.npz",
@@ -372,6 +375,33 @@ def test_the_command(program, small: Dataset, tmp_path: Path) -> None:
         y_test=split.labels[900:],
     )
     (tmp_path / "lab.toml").write_text(LAB)
+
+
+@pytest.mark.usefixtures("lab_of_its_own")
+def test_killed_where_it_stands_it_ends_in_the_same_bits(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "neurona", "best", "lab.toml", "--epochs", "30", "--hidden", "16"]
+    command += ["--members", "2", "--distill", "1x8", "--workers", "1", "--study"]
+    subprocess.run([*command, "whole"], cwd=tmp_path, capture_output=True, check=True)
+    stages = []
+    for lines in (3, 3, 4):  # of what it says, after which it is killed: it trains by then
+        with subprocess.Popen([*command, "killed"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            stages.append([process.stderr.readline() for _line in range(lines)][-1])
+            process.kill()
+    assert any("training" in stage for stage in stages), stages
+    subprocess.run([*command, "killed"], cwd=tmp_path, capture_output=True, check=True)
+    for name in ("champion.safetensors", "champion-1x8.safetensors"):
+        whole, killed = (load_model(tmp_path / study / name) for study in ("whole", "killed"))
+        assert killed.temperature == whole.temperature
+        assert killed.metrics == whole.metrics
+        for ours, theirs in zip(killed.members, whole.members, strict=True):
+            assert all(
+                np.array_equal(a[key], b[key]) for a, b in zip(ours, theirs, strict=True) for key in a.keys() | b.keys()
+            )
+
+
+@pytest.mark.usefixtures("lab_of_its_own")
+def test_the_command(program, tmp_path: Path) -> None:
     asked = ("best", "lab.toml", "--epochs", "1", "--hidden", "16", "--members", "2", "--distill", "1x8")
     done = program(*asked, "--json")
     assert done.returncode == 0, done.stderr
