@@ -102,7 +102,12 @@ def test_every_figure_is_listed_in_the_docs_and_drawn_here() -> None:
     kinds = {name for name in figures.__all__ if isinstance(getattr(figures, name), Kind)}
     listed = set(re.findall(r"`figures\.(\w+)\(", (ROOT / "docs" / "figures.md").read_text(encoding="utf-8")))
     assert kinds == listed
-    assert kinds - {*OF_STUDY, *OF_NETWORK, *OF_SEARCH} == {"robustness_curve", "run_curves", "search_front"}
+    assert kinds - {*OF_STUDY, *OF_NETWORK, *OF_SEARCH} == {
+        "augmented_images",
+        "robustness_curve",
+        "run_curves",
+        "search_front",
+    }
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
@@ -246,6 +251,22 @@ def test_robustness_compares_networks_on_the_same_images(one: Inspected, small_s
     assert both.images == 100
     with pytest.raises(UsageError, match="Did you mean rotation"):
         figures.robustness_curve(one, "rotatoin")
+
+
+def test_what_augmentation_makes_is_what_is_trained_on(small: Dataset) -> None:
+    recipe = neurona.Augmentation(rotation=10.0, classes=(1, 2), warmup=0.5)
+    found = figures.augmented_images.numbers(recipe, small, variants=3, seed=5)
+    assert found.images.shape == (10, 4, 28, 28)
+    for number, row in enumerate(found.images):
+        first = int(np.flatnonzero(small.train.labels == number)[0])
+        assert np.array_equal(row[0], small.train.images[first])
+        assert np.array_equal(row[1], row[0]) == (number not in (1, 2))
+    assert np.array_equal(found.images, figures.augmented_images.numbers(recipe, small, variants=3, seed=5).images)
+    drawn = figures.augmented_images(recipe, small)
+    assert [picture.lines for picture in drawn.pictures] == [(name,) for name in small.class_names]
+    assert "rotation 10.0" in drawn.note
+    with pytest.raises(UsageError, match="from 1 to 100"):
+        figures.augmented_images(recipe, small, variants=0)
 
 
 def test_figures_of_a_run(small: Dataset, small_study: neurona.Study) -> None:

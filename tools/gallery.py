@@ -17,7 +17,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from neurona import Study, figures, search, write_report
+from neurona import Study, figures, load, search, write_report
+from neurona.champion.recipes import training
 from neurona.figures import Figure, Pictures
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -59,6 +60,8 @@ def drawings(study: Study) -> Iterator[tuple[str, Callable[[], Figure | Pictures
     yield "learning_curves", lambda: figures.learning_curves(study, "learning-rate", key="val_loss")
     yield "robustness_curve", lambda: figures.robustness_curve(study, "shift")
     yield "run_curves", lambda: figures.run_curves(study.runs("baseline")[0])
+    recipe = training("augmented", (28, 28), epochs=1).augmentation
+    yield "augmented_images", lambda: figures.augmented_images(recipe, load("mnist"))
     found = {one.name: one for result in search.stored(study) for one in result.searched}
     sought, front = found["search"], found["front"]
     first, second = (key for key, _part in figures.search_importances.numbers(sought).parts[:2])

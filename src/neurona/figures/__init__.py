@@ -6,6 +6,7 @@ looks at a network takes `experiment=` and `data=`; everything is on the validat
 """
 
 from neurona.figures.answers import ConfusionOf, ReliabilityOf, classes, confusion_matrix, reliability, robustness_curve
+from neurona.figures.augmented import AugmentedOf, augmented_images
 from neurona.figures.comparison import cost, differences, seeds
 from neurona.figures.curves import gap, learning_curves, run_curves
 from neurona.figures.figure import Figure, Kind, Picture, Pictures, Table
@@ -25,6 +26,7 @@ from neurona.figures.subject import Inspected, best_experiment, experiment_runs,
 
 __all__ = [
     "ActivityOf",
+    "AugmentedOf",
     "ConfusionOf",
     "Figure",
     "Inspected",
@@ -37,6 +39,7 @@ __all__ = [
     "ReliabilityOf",
     "Table",
     "activation_histograms",
+    "augmented_images",
     "best_experiment",
     "classes",
     "confusion_matrix",
