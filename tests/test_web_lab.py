@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 import neurona
 from chromium import Chromium
 from neurona.data import Dataset
-from neurona.errors import SpecError
+from neurona.errors import SpecError, StoreError
 from neurona.study import Comparison, Study
 from neurona.web.endpoint import Refusal
 from neurona.web.lab import LabRuns, Studies, documents
@@ -216,8 +217,9 @@ def watched(shelf: Studies, so: Callable[[documents.Progress], bool]) -> documen
     """Return how the study `tiny` stands as soon as it is `so`."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        if "tiny" in shelf.names() and so(stands := documents.progress("tiny", shelf.get("tiny"), None)):
-            return stands
+        with suppress(StoreError):  # it is being made
+            if "tiny" in shelf.names() and so(stands := documents.progress("tiny", shelf.get("tiny"), None)):
+                return stands
         time.sleep(0.05)
     raise TimeoutError
 

@@ -12,6 +12,34 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+/** Return an element of an SVG. */
+export function drawn(tag, attributes = {}, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) if (value !== null && value !== undefined) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+let counted = 0;
+
+/** Return a name that no other element of the page has. */
+export function unique(prefix) {
+  counted += 1;
+  return `${prefix}-${counted}`;
+}
+
+/** Return what `work` promises; null when it fails, and `problem`, an element, says why. */
+export async function attempted(problem, work) {
+  problem.hidden = true;
+  try {
+    return await work();
+  } catch (error) {
+    problem.textContent = error.message;
+    problem.hidden = false;
+    return null;
+  }
+}
+
 /** Return `sentence` with `{name}` replaced by the value called so. */
 export function filled(sentence, values) {
   return sentence.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));

@@ -1,6 +1,6 @@
 /** The tab on labs: studies, live; their tables, curves, mistakes and reports; labs started, paused and resumed. */
 
-import { element, filled } from "./element.js";
+import { attempted, element, filled } from "./element.js";
 import { curvesChart, fitted, interval, legend, limitsOf } from "./lab-charts.js";
 
 const KEYS = ["val_accuracy", "accuracy", "val_loss", "loss"];
@@ -45,19 +45,8 @@ class LabTab {
   }
 
   /** Do what may be refused; a refusal is shown. */
-  async attempt(work) {
-    this.problem.hidden = true;
-    try {
-      return await work();
-    } catch (error) {
-      this.problem.textContent = error.message;
-      this.problem.hidden = false;
-      return null;
-    }
-  }
-
   async overview() {
-    const found = await this.attempt(() => this.page.api("/api/studies"));
+    const found = await attempted(this.problem, () => this.page.api("/api/studies"));
     if (!found) return;
     this.found = found;
     this.list.replaceChildren(...found.studies.map((study) => this.entry(study)));
@@ -206,12 +195,12 @@ class LabTab {
   }
 
   async act(what) {
-    const progress = await this.attempt(() => this.page.api(this.address(what), { method: "POST" }));
+    const progress = await attempted(this.problem, () => this.page.api(this.address(what), { method: "POST" }));
     if (progress) this.take(progress);
   }
 
   async start(order) {
-    const progress = await this.attempt(() => this.page.api("/api/labs", { body: order }));
+    const progress = await attempted(this.problem, () => this.page.api("/api/labs", { body: order }));
     if (!progress) return false;
     await this.overview();
     await this.choose(progress.study);
@@ -369,7 +358,7 @@ class LabTab {
     const write = element("button", { type: "button", id: "lab-write-report", onclick: async () => {
       write.disabled = true;
       status.textContent = words.writing;
-      const done = await this.attempt(() => page.api(this.address("/report"), { method: "POST" }));
+      const done = await attempted(this.problem, () => page.api(this.address("/report"), { method: "POST" }));
       write.disabled = false;
       status.textContent = "";
       if (done) { await this.drawReport(); document.getElementById("lab-open-report")?.focus(); }

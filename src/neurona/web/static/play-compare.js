@@ -1,6 +1,6 @@
 /** Two attempts side by side, and both over several seeds. */
 
-import { drawn, element, filled } from "./elements.js";
+import { drawn, element, filled } from "./element.js";
 import { FIELDS } from "./play-setup.js";
 
 /** Fires "busy" when the seeds begin to be trained, and when they have ended. */

@@ -1,6 +1,6 @@
 /** The setup: its controls, which of them are fixed, and how both stand in the address. */
 
-import { drawn, element, filled, unique } from "./elements.js";
+import { drawn, element, filled, unique } from "./element.js";
 
 export const FIELDS = [
   "hidden", "activation", "dropout", "optimizer", "learning_rate", "batch_size", "epochs", "seed", "images", "augmentation",

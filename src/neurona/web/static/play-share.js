@@ -1,6 +1,6 @@
 /** The same run elsewhere: a link, a command, Python, a lab; and what a link fixes. */
 
-import { element, filled, unique } from "./elements.js";
+import { element, filled, unique } from "./element.js";
 
 const KINDS = ["link", "command", "python", "toml"];
 

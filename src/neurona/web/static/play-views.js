@@ -1,6 +1,6 @@
 /** What is seen of a training: curves, the first layer's weights, and the answers to a few images. */
 
-import { bytes, drawn, element, filled } from "./elements.js";
+import { drawn, element, filled, fromBase64 } from "./element.js";
 
 const TICKS = 4;
 
@@ -159,7 +159,7 @@ export class WeightsView {
     const [height, width] = this.#shape;
     while (this.#grid.children.length > weights.units) this.#grid.lastChild.remove();
     while (this.#grid.children.length < weights.units) this.#grid.append(element("canvas", { width, height }));
-    const values = new Int8Array(bytes(weights.pixels).buffer);
+    const values = new Int8Array(fromBase64(weights.pixels).buffer);
     const style = getComputedStyle(this.#grid);
     const [ground, positive, negative] = ["--weight-ground", "--weight-positive", "--weight-negative"].map((name) => rgb(style.getPropertyValue(name)));
     const size = height * width;
@@ -204,7 +204,7 @@ export class ProbesView {
   #card(probe, [height, width]) {
     const canvas = element("canvas", { width, height, "aria-hidden": "true" });
     const image = new ImageData(width, height);
-    bytes(probe.pixels).forEach((value, pixel) => image.data.set([value, value, value, 255], 4 * pixel));
+    fromBase64(probe.pixels).forEach((value, pixel) => image.data.set([value, value, value, 255], 4 * pixel));
     canvas.getContext("2d").putImageData(image, 0, 0);
     const answer = element("span", { class: "answer" });
     const share = element("span", { class: "share" });

@@ -1,6 +1,6 @@
 /** The tab to play in: set up a network, train it, and watch. */
 
-import { drawn, element, filled } from "./elements.js";
+import { drawn, element, filled } from "./element.js";
 import { CompareView } from "./play-compare.js";
 import { FIELDS, SetupControls, fromAddress, inAddress, lockedIn } from "./play-setup.js";
 import { ShareView } from "./play-share.js";

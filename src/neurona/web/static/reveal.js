@@ -1,6 +1,6 @@
 /** The tab to predict in: a guess first, then what the study says of it. Nothing of an answer is here before the guess. */
 
-import { element, filled } from "./element.js";
+import { attempted, element, filled } from "./element.js";
 import { fitted, strip } from "./lab-charts.js";
 import { badge, duration } from "./lab.js";
 
@@ -56,21 +56,10 @@ class RevealTab {
     this.stop = null;
   }
 
-  async attempt(work) {
-    this.problem.hidden = true;
-    try {
-      return await work();
-    } catch (error) {
-      this.problem.textContent = error.message;
-      this.problem.hidden = false;
-      return null;
-    }
-  }
-
   async arrive() {
     const wanted = this.page.state.get("study");
     const query = wanted ? `?study=${encodeURIComponent(wanted)}` : "";
-    let found = await this.attempt(() => this.page.api(`/api/exercises${query}`));
+    let found = await attempted(this.problem, () => this.page.api(`/api/exercises${query}`));
     if (!found && wanted) found = await this.page.api("/api/exercises").catch(() => null);
     if (!found) return;
     this.found = found;
@@ -195,7 +184,7 @@ class RevealTab {
     const bar = element("progress", { max: 1, value: 0, hidden: true, "aria-label": words.run });
     const run = element("button", { type: "button", id: "reveal-run", onclick: async () => {
       const order = this.found.exists ? { study: this.study } : { lab: this.study };
-      const progress = await this.attempt(() => page.api("/api/labs", { body: { ...order, groups: [exercise.group], seeds: exercise.seeds } }));
+      const progress = await attempted(this.problem, () => page.api("/api/labs", { body: { ...order, groups: [exercise.group], seeds: exercise.seeds } }));
       if (!progress) return;
       if (progress.study !== this.study) page.state.set({ study: progress.study });
       this.study = progress.study;
@@ -233,7 +222,7 @@ class RevealTab {
   /** Ask what became of the guesses, and show it. */
   async reveal(given, asked) {
     const group = this.group;
-    const answer = await this.attempt(() => this.page.api(`/api/exercises/${encodeURIComponent(this.study)}/reveal`, { body: { group, guesses: given } }));
+    const answer = await attempted(this.problem, () => this.page.api(`/api/exercises/${encodeURIComponent(this.study)}/reveal`, { body: { group, guesses: given } }));
     if (!answer) {
       if (!asked) { this.guesses.keep(this.study, group, null); this.drawQuestion(); }
       return;
