@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help venv lab test lint clean translations constraints bench-peers
+.PHONY: help venv lab test lint docs clean translations constraints bench-peers
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make lab           install, then run the course's lab on MNIST"
 	@echo "make test          install, then run every test"
 	@echo "make lint          ruff, mypy, import-linter"
+	@echo "make docs          build the documentation's site into build/site"
 	@echo "make venv          install only, into .venv"
 	@echo "make translations  bring the catalogues up to date and compile them"
 	@echo "make constraints   pin the dependencies anew"
@@ -23,6 +24,11 @@ $(BIN)/python:
 .venv/installed: $(BIN)/python pyproject.toml constraints.txt
 	@echo "Installing Neurona into .venv (about a minute)..."
 	@$(INSTALL) -e .
+	@touch $@
+
+.venv/installed-docs: .venv/installed
+	@echo "Installing what the documentation's site needs..."
+	@$(INSTALL) -e '.[docs]'
 	@touch $@
 
 .venv/installed-tests: .venv/installed
@@ -43,6 +49,10 @@ lint: .venv/installed-tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: .venv/installed-docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "The site is in build/site; look at it with: $(BIN)/mkdocs serve"
 
 translations: .venv/installed-tests
 	$(BIN)/python tools/translations.py
