@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mkdocs.exceptions import PluginError
+
 _ROOT = Path(__file__).parents[2]
 _SPANISH = ".es.md"
 _TWIN = re.compile(r"^\*\[(?:En español|In English)\]\([^)]*\)\*\n+", re.MULTILINE)
@@ -63,6 +65,8 @@ def _reference(what: str, language: str) -> str:
         capture_output=True,
         text=True,
         encoding="utf-8",
-        check=True,
+        check=False,
     )
+    if made.returncode:
+        raise PluginError(f"tools/reference.py {what}: {made.stderr}")
     return made.stdout
