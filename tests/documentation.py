@@ -91,7 +91,7 @@ def lines(page: Path) -> list[str]:
 def commands() -> list[tuple[str, ...]]:
     """Return every command line of Neurona in a block of any page, split into words, each once."""
     found = {
-        tuple(shlex.split(line.removeprefix(".venv/bin/")))[1:]
+        tuple(shlex.split(line.removeprefix(".venv/bin/").partition(" > ")[0]))[1:]
         for page in PAGES
         for line in lines(page)
         if line.removeprefix(".venv/bin/").split()[0] == "neurona"

@@ -12,9 +12,11 @@ import re
 import shlex
 import shutil
 import webbrowser
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -40,11 +42,11 @@ SIZES = (
     (r"\bminutes=\d+", "trials=2"),
     (r"\bepochs=\d+", "epochs=1"),
 )
-# A command -> what it is told besides: fewer experiments, no report but where the report is the matter, and the answer
-# to what it asks. `neurona best` chooses what it trains by the time that it has; here it is told.
+# A command -> what it is told besides: no report but where the report is the matter, and the answer to what it asks.
+# `neurona best` chooses what it trains by the time that it has; here it is told.
+_TRAINS = r"lab(?!.*--(?:template|check|schema))"
 MORE = (
-    (r"lab(?! \S+\.toml)(?!.*--only)", " --only width-100"),
-    (r"lab(?! my-first\.toml$)", " --no-report"),
+    (rf"{_TRAINS}(?! my-first\.toml$)", " --no-report"),
     (r"search(?!.*--explain)", " --finalists 1"),
     (r"search(?!.*(--explain|--seeds))", " --seeds 2"),
     (r"best", " --epochs 2 --hidden 16"),
@@ -57,6 +59,7 @@ NOT_RUN = {
     r"export .*\.keras": "likewise; test_export.py",
     r"study export .* --mlflow .*": "MLflow takes seconds to load; test_tracking.py runs it",
     r"best .*(--no-augment|--distill).*": "compiles for long; test_champion.py trains both",
+    r"\w+ .*--on (auto|ray).*": "starts a cluster; test_ray.py does",
     r"search mnist-optimizers .*": "thirteen searches; test_search_finals.py runs a race",
 }
 
@@ -108,13 +111,17 @@ _read = labs._read
 
 
 def _small_lab(name_or_path: str | Path) -> tuple[str, str, Path | None]:
-    """Return a lab whose layers have a tenth of the units, and which trains for one epoch."""
+    """Return a lab whose layers have 8, 12 or 16 units, and which trains for one epoch; a built-in one's first part."""
     text, name, folder = _read(name_or_path)
-    text = re.sub(
-        r"(hidden *= *)\[([\d, ]+)\]",
-        lambda found: f"{found[1]}[{re.sub(r'[0-9]+', lambda units: str(int(units[0]) // 10), found[2])}]",
-        text,
-    )
+    if folder is None:
+        before, bracket, search = text.partition("\n[search")
+        text = "[[experiment]]".join(before.split("[[experiment]]")[:6]) + bracket + search
+
+    def small(found: re.Match[str]) -> str:
+        units = [8 if int(one) < 100 else 12 if int(one) < 300 else 16 for one in found[2].split(",")]
+        return f"{found[1]}{units}"
+
+    text = re.sub(r"(hidden *= *)\[([\d, ]+)\]", small, text)
     text = re.sub(r"\bepochs *= *\d+", "epochs = 1", text)
     text = re.sub(r"\bmnist\[:\d+\]", "mnist[:200]", text)
     return re.sub(r"(network\.width *= .*high = )\d+", r"\g<1>32", text), name, folder
@@ -129,6 +136,14 @@ def _make_small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(source, "_named", _small_set)
     patch.setattr(labs, "_read", _small_lab)
     patch.setattr(webbrowser, "open", lambda *_, **__: True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_as_quickly_as_can_be() -> Iterator[None]:
+    """Most of the time here would go into making programs fast that train for a moment."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def _smaller(command: str) -> str:
@@ -175,8 +190,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for command in (
             "train --hidden 8,8 --epochs 1 --save model.safetensors",
             "lab --only width-200 --only width-300 --seeds 3 --no-report",
-            "search --trials 2 --finalists 0 --seeds 2",
-            "best --epochs 2 --hidden 16",
+            "search --trials 1 --finalists 0 --seeds 2",
+            "best --epochs 1 --hidden 16 --without-validation",
             "lab my-first.toml --seeds 2 --no-report",
             "lab regularisation.toml --only dropout --seeds 2 --no-report",
             "lab --only width-300 --seeds 2 --db sqlite:///labs.db --study spring --no-report",
@@ -192,8 +207,8 @@ def _at(desk: Path, folder: Path, command: str) -> None:
     names = re.findall(r"neurona-studies/([\w-]+)", command) or ["mnist-dnn"]
     for name in names if not re.match(r"lab|best|search(?!.*--explain)", command) else ():
         shutil.copytree(desk / "studies" / name, folder / "neurona-studies" / name)
-    for other in ("twenty", "from-the-other-machine"):
-        if re.search(rf"report .*{other}|merge .*{other}", command):
+    for other in ("twenty", "from-the-other-machine", "student/mnist-dnn"):
+        if re.search(rf"(report|merge|verify) .*{other}", command):
             shutil.copytree(desk / "studies" / "mnist-dnn", folder / other)
 
 
