@@ -143,7 +143,11 @@ def run_tasks(
             crew.leave()
 
 
-_Group = tuple[Task, ...]  # runs that are one piece of work; here most often one
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Runs that are one piece of work; here most often one."""
+
+    tasks: tuple[Task, ...]
 
 
 class _Crew:
@@ -178,12 +182,12 @@ class _Crew:
                 self.waiting.append(task)
                 continue
             group = self._claimed_with(task)
-            self.busy |= dict.fromkeys((each.id for each in group), group)
-            work = self._alone if len(group) == 1 else self._together
-            thread = threading.Thread(target=work, args=group, name=f"run-{task.id[:8]}", daemon=True)
-            self._threads.append(thread)
+            self.busy |= dict.fromkeys((each.id for each in group.tasks), group)
+            work = self._alone if len(group.tasks) == 1 else self._together
+            thread = threading.Thread(target=work, args=group.tasks, name=f"run-{task.id[:8]}", daemon=True)
             thread.start()
-            started += group
+            self._threads = [each for each in self._threads if each.is_alive()] + [thread]
+            started += group.tasks
         return started
 
     def leave(self) -> None:
@@ -196,7 +200,7 @@ class _Crew:
 
     def _must_wait(self, task: Task) -> bool:
         engine = task.experiment.engine
-        under_way = {group[0].experiment.engine for group in self.busy.values()}
+        under_way = {group.tasks[0].experiment.engine for group in self.busy.values()}
         return engine in self._compute.one_at_a_time and engine in under_way
 
     def _claimed_with(self, first: Task) -> _Group:
@@ -211,7 +215,7 @@ class _Crew:
             else:
                 left.append(task)
         self.waiting.extendleft(reversed(left))
-        return tuple(group)
+        return _Group(tuple(group))
 
     def _go_together(self, one: Task, other: Task) -> bool:
         """Whether two runs can train side by side in one program."""
