@@ -177,14 +177,13 @@ class Cluster:
             with self._lock:
                 del self._inboxes[key]
             if not is_over:  # whoever is told has raised an error
-                self._ray.cancel(reference)
-            if is_told:
+                self._stop(key, reference, has_begun)
+            elif is_told:
                 self._mailbox.forget.remote(key)
 
     def _stop(self, key: str, reference: Any, has_begun: bool) -> None:
-        if has_begun:
-            self._mailbox.stop.remote(key)
-        else:  # it may wait for a worker for long
+        self._mailbox.stop.remote(key)
+        if not has_begun:  # it may wait for a worker for long
             self._ray.cancel(reference)
 
     def _sent(self, data: Dataset) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import signal
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
@@ -134,6 +135,8 @@ class Mailbox:
 
 def carry_out(order: Order, mailbox: Any) -> Outcome:
     """Train the runs of an order one after the other, on a GPU as many side by side as fit. A Ray task."""
+    # Ctrl-C in a terminal reaches workers on the same machine too, which are told to stop by the mailbox.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(order.settings)  # before JAX first looks for its devices; a worker process serves one driver only
     import ray
 
