@@ -231,6 +231,11 @@ def test_a_node_with_other_libraries_is_refused(
         three.train([Heard().work(Training(epochs=1))], small, stop=lambda: False)
 
 
+def test_gpus_are_asked_of_a_cluster_that_has_some(three: Cluster) -> None:
+    with pytest.raises(ClusterError, match="--gpus-per-run needs a GPU, but no node of the cluster has one"):
+        Cluster(cluster._ray(on_loopback=True), gpus_per_run=0.25)
+
+
 def test_a_search_comes_to_the_same(three: Cluster, small: Dataset, tmp_path: Path) -> None:
     def searched(on: Any) -> list[tuple[Any, ...]]:
         space = {"training.optimizer.learning_rate": {"low": 1e-4, "high": 1.0, "log": True}}
