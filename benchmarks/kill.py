@@ -86,8 +86,8 @@ def private_server() -> Any:
 def command(options: argparse.Namespace, study: Path | str, database: str | None = None) -> list[str]:
     program = "from neurona.cli import main; main()"
     if options.checkpoint_every is not None:
-        setting = f"_CHECKPOINT_SECONDS, runner._CHECKPOINT_SHARE = {options.checkpoint_every}, 0"
-        program = f"from neurona import runner; runner.{setting}; {program}"
+        setting = f"_CHECKPOINT_SECONDS, work._CHECKPOINT_SHARE = {options.checkpoint_every}, 0"
+        program = f"from neurona.compute import work; work.{setting}; {program}"
     words = [
         "lab",
         options.lab,

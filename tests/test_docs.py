@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 
 from documentation import (
     PAGES,
@@ -49,6 +50,7 @@ ELSEWHERE = {
     r"optuna-dashboard sqlite:///\S+": "a server that does not end; test_search.py opens a study with it",
     r"tensorboard --logdir \w+": "a server that does not end; test_tracking.py reads what it would show",
     r"(jupyter|ray) .*": "starts a server or a cluster, which does not end",
+    r"(kubectl|ssh) .*": "needs another machine",
     r"curl .*/api/predict": "needs a server; test_web.py asks the same",
 }
 OTHERS = sorted(
@@ -120,10 +122,12 @@ def test_the_lab_in_the_readme_is_a_lab_of_two_questions(tmp_path: Path) -> None
 
 def test_blocks_are_of_kinds_that_are_checked() -> None:
     """`text`, and a block without a language, is what a command prints."""
-    assert {block.kind for block in FENCED} <= {"shell", "python", "pycon", "toml", "json", "text", ""}
+    assert {block.kind for block in FENCED} <= {"shell", "python", "pycon", "toml", "json", "yaml", "text", ""}
     for block in FENCED:
         if block.kind == "json":
             json.loads(block.text)
+        if block.kind == "yaml":
+            assert yaml.safe_load(block.text)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

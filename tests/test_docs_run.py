@@ -59,7 +59,7 @@ NOT_RUN = {
     r"export .*\.keras": "likewise; test_export.py",
     r"study export .* --mlflow .*": "MLflow takes seconds to load; test_tracking.py runs it",
     r"best .*(--no-augment|--distill).*": "compiles for long; test_champion.py trains both",
-    r"\w+ .*--on (auto|ray).*": "starts a cluster; test_ray.py does",
+    r"\w+ .*--on (auto|ray).*": "starts a cluster; test_cluster.py does",
     r"search mnist-optimizers .*": "thirteen searches; test_search_finals.py runs a race",
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from neurona import runner
+from neurona.compute import here
 from neurona.data import Dataset
 from neurona.engine import Interrupted, Job, train_together
 from neurona.run import Run
@@ -134,7 +135,7 @@ def test_a_study_that_is_asked_to_stop_says_where_it_stands_and_goes_on(
 def test_a_run_that_fails_leaves_the_others_alone(
     small: Dataset, place: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train = runner.train
+    train = here.train
 
     def fails_for_wide(network, *rest, **options):
         if network.hidden == (30,):
@@ -142,7 +143,7 @@ def test_a_run_that_fails_leaves_the_others_alone(
         return train(network, *rest, **options)
 
     events: list[Event] = []
-    monkeypatch.setattr(runner, "train", fails_for_wide)
+    monkeypatch.setattr(here, "train", fails_for_wide)
     study = LAB.run(seeds=2, data=small, **place, on_event=events.append)
     assert [event.error for event in events if isinstance(event, RunFailed)] == ["MemoryError: no room"] * 2
     assert study.compare()["wide"].runs.failed == 2
@@ -175,8 +176,8 @@ def test_runs_of_one_shape_train_side_by_side_where_there_is_room(
         groups.append([f"{len(job.network.hidden)}x{job.network.hidden[0]}" for job in jobs])
         return train_together(jobs, *arguments, **keywords)
 
-    monkeypatch.setattr(runner, "room", lambda *_: 2)
-    monkeypatch.setattr(runner, "train_together", noted)
+    monkeypatch.setattr(here, "room", lambda *_: 2)
+    monkeypatch.setattr(here, "train_together", noted)
     study = LAB.run(seeds=3, data=small, study=tmp_path / "side-by-side")
     assert sorted(groups) == [["1x10", "1x10"], ["1x30", "1x30"], ["5x50", "5x50"]]  # and one of each alone
     assert [row[:3] for row in table(study)] == [row[:3] for row in table(whole)]
@@ -193,7 +194,7 @@ def test_a_group_that_fails_trains_one_by_one(
     def out_of_memory(*_: Any, **__: Any) -> tuple[Run, ...]:
         raise RuntimeError("RESOURCE_EXHAUSTED: out of memory")
 
-    monkeypatch.setattr(runner, "room", lambda *_: 4)
-    monkeypatch.setattr(runner, "train_together", out_of_memory)
+    monkeypatch.setattr(here, "room", lambda *_: 4)
+    monkeypatch.setattr(here, "train_together", out_of_memory)
     study = LAB.run(seeds=3, data=small, study=tmp_path / "failing")
     assert table(study) == table(whole)

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 import postgresql
-from neurona import runner
+from neurona.compute import here, work
 from neurona.data import Dataset
 from neurona.engines import train
 from neurona.errors import StoreError
@@ -200,8 +200,8 @@ def test_a_run_goes_on_from_its_checkpoint_to_the_same_bits(
     database: str, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run of five epochs is stopped after the second, taken over, stopped after the fourth, taken over."""
-    monkeypatch.setattr(runner, "_CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(runner, "_CHECKPOINT_SHARE", 0)
+    monkeypatch.setattr(work, "_CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(work, "_CHECKPOINT_SHARE", 0)
     experiment = Experiment(name="baseline", network=Network(hidden=(30,), dropout=0.2), training=Training(epochs=5))
     wanted = tasks([experiment], 1, small.fingerprint)
     whole = train(experiment.network, experiment.training, small, seed=0)
@@ -230,7 +230,7 @@ def test_a_run_goes_on_from_its_checkpoint_to_the_same_bits(
 
         return train(*arguments, on_epoch=on_epoch_and_wait, stop=stop, on_checkpoint=on_checkpoint, **options)
 
-    monkeypatch.setattr(runner, "train", train_that_waits)
+    monkeypatch.setattr(here, "train", train_that_waits)
     for last in (2, 4):
         with pytest.raises(KeyboardInterrupt):
             study.run(wanted, small, on_event=stop_in(last))

@@ -6,6 +6,7 @@ NeuronaError                the root; `exit_code` is what the command line retur
 │   └── DataError           a data set that cannot be read, or breaks a rule
 ├── DownloadError           a data set could not be fetched; the message says where to put it by hand
 ├── StoreError              a study's database cannot be opened, read or written
+├── ClusterError            a Ray cluster cannot be reached, lacks what is needed, or was lost
 └── MissingExtraError       an optional dependency is not installed; the message names the extra
 """
 
@@ -16,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 __all__ = [
+    "ClusterError",
     "DataError",
     "DownloadError",
     "MissingExtraError",
@@ -71,6 +73,10 @@ class DownloadError(NeuronaError):
 
 class StoreError(NeuronaError):
     """A study's database cannot be opened, read or written."""
+
+
+class ClusterError(NeuronaError):
+    """A Ray cluster cannot be reached, lacks what is needed, or was lost."""
 
 
 class MissingExtraError(NeuronaError):

@@ -120,7 +120,8 @@ class Run:
     parameters: the final weights as NumPy arrays, one dict a layer.
     fingerprint: of the data set.
     engine: what trained it.
-    versions: of the engine's libraries, where it has others than Neurona.
+    versions: of the engine's libraries, where it has others than Neurona; of all, where it was trained elsewhere.
+    machine: the one it was trained on, as `store.machine` tells it, where that is not the one that stores it.
     """
 
     network: Network
@@ -133,6 +134,7 @@ class Run:
     seconds: Seconds = Seconds()
     engine: str = NEURONA
     versions: Mapping[str, str] = field(default_factory=dict, repr=False)
+    machine: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def id(self) -> str:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 import queue
 import threading
-import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from neurona.compute import HERE, Compute, Work
 from neurona.data import Dataset
-from neurona.engine import Checkpoint, Interrupted, Job, Teacher, room, shape, sizes, train_together, workers_here
-from neurona.engines import ONE_AT_A_TIME, check_ready, train
-from neurona.errors import StoreError
+from neurona.engine import Checkpoint, Interrupted, Teacher, shape, sizes
+from neurona.engines import check_ready, expected_seconds
+from neurona.errors import ClusterError, StoreError
 from neurona.run import Epoch, Parameters, Run, run_id
-from neurona.specs import NEURONA, Experiment, Network, Training
+from neurona.specs import NEURONA, Experiment
 from neurona.store import LEASE_SECONDS, Owner, Store, Task
 
 __all__ = [
@@ -36,8 +36,6 @@ __all__ = [
 ]
 
 _POLL_SECONDS = 0.5  # how often a process looks whether another has finished, or died on, what is left
-_CHECKPOINT_SECONDS = 30.0  # what a killed run loses at most, and an epoch
-_CHECKPOINT_SHARE = 20  # but a checkpoint takes no more than this part of the time: 5 %
 
 
 @dataclass(frozen=True)
@@ -92,33 +90,23 @@ def check_engines(wanted: Iterable[Task]) -> None:
         check_ready(engine)
 
 
-def expected_seconds(experiment: Experiment, data: Dataset) -> float:
-    """Return a rough time for one run on one core: good enough to start long runs first and to guess what is left.
-
-    The constants were fitted on a 2.3 GHz server core: 80 GFLOP/s in products, 8 µs a step, 0.5 ns a parameter a step;
-    230 µs more a step of Keras' on JAX.
-    """
-    parameters = experiment.network.parameters(data.image_shape, len(data.class_names))
-    steps = math.ceil(len(data.train) / experiment.training.batch_size)
-    step = 8e-6 + parameters * 0.5e-9 + (230e-6 if experiment.engine == "keras" else 0.0)
-    epoch = len(data.train) * parameters * 6 / 80e9 + steps * step
-    return experiment.training.epochs * epoch
-
-
 def run_tasks(
     wanted: Iterable[Task],
     data: Dataset,
     store: Store,
     *,
     workers: int | None = None,
+    compute: Compute = HERE,
     on_event: Callable[[Event], None] = lambda event: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Do those of `wanted` that the store lacks, and return when all are in it; other processes may do some of them.
 
-    workers: threads, one run each; as many as cores unless said. They change how fast it goes and nothing else. Of
-        Keras one run at a time is under way here, since its random numbers are the whole process's. On a GPU one thread
-        trains as many runs of one shape as fit, side by side.
+    workers: pieces of work at a time; as many as `compute` has cores unless said. They change how fast it goes and
+        nothing else. Here a piece is a run, on a GPU as many runs of one shape as fit, side by side; on a cluster it is
+        several short runs of one shape. Of Keras one run at a time is under way in a process, since its random numbers
+        are the whole process's.
+    compute: where runs are trained; claims, and all that is stored, are this process's.
     on_event: called in the caller's thread.
     stop: asked all the while; once it says True, this ends as on KeyboardInterrupt, with `engine.Interrupted`.
 
@@ -133,7 +121,7 @@ def run_tasks(
     unfinished = store.unfinished(wanted)
     check_engines(unfinished)
     store.plan(wanted)
-    crew = _Crew(_in_order(unfinished, data), data, store, workers or workers_here())
+    crew = _Crew(_in_order(unfinished, data), data, store, compute, workers or compute.workers())
     with heartbeat(lambda: store.heartbeat(crew.owner)):
         try:
             while crew.waiting or crew.busy:
@@ -155,7 +143,11 @@ def run_tasks(
             crew.leave()
 
 
-_Group = tuple[Task, ...]  # runs that train side by side; most often one
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Runs that are one piece of work; here most often one."""
+
+    tasks: tuple[Task, ...]
 
 
 class _Crew:
@@ -166,14 +158,15 @@ class _Crew:
     events: what happens in the threads; an exception is for the caller.
     """
 
-    def __init__(self, waiting: Iterable[Task], data: Dataset, store: Store, workers: int) -> None:
+    def __init__(self, waiting: Iterable[Task], data: Dataset, store: Store, compute: Compute, workers: int) -> None:
         self.waiting = deque(waiting)
         self.busy: dict[str, _Group] = {}
         self.events: queue.Queue[Event | BaseException] = queue.Queue()
         self.owner = Owner.this_process()
-        self._data, self._store, self._workers = data, store, workers
+        self._data, self._store, self._compute, self._workers = data, store, compute, workers
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._shapes: dict[Experiment, Hashable] = {}
 
     def start_what_can(self) -> list[Task]:
         """Claim waiting tasks for the free workers, start them and return them.
@@ -189,12 +182,12 @@ class _Crew:
                 self.waiting.append(task)
                 continue
             group = self._claimed_with(task)
-            self.busy |= dict.fromkeys((each.id for each in group), group)
-            work = self._alone if len(group) == 1 else self._together
-            thread = threading.Thread(target=work, args=group, name=f"run-{task.id[:8]}", daemon=True)
-            self._threads.append(thread)
+            self.busy |= dict.fromkeys((each.id for each in group.tasks), group)
+            work = self._alone if len(group.tasks) == 1 else self._together
+            thread = threading.Thread(target=work, args=group.tasks, name=f"run-{task.id[:8]}", daemon=True)
             thread.start()
-            started += group
+            self._threads = [each for each in self._threads if each.is_alive()] + [thread]
+            started += group.tasks
         return started
 
     def leave(self) -> None:
@@ -207,21 +200,32 @@ class _Crew:
 
     def _must_wait(self, task: Task) -> bool:
         engine = task.experiment.engine
-        under_way = {group[0].experiment.engine for group in self.busy.values()}
-        return engine in ONE_AT_A_TIME and engine in under_way
+        under_way = {group.tasks[0].experiment.engine for group in self.busy.values()}
+        return engine in self._compute.one_at_a_time and engine in under_way
 
     def _claimed_with(self, first: Task) -> _Group:
-        """Claim what can train side by side with `first`, which is claimed, as much as fits."""
-        group = [first]
-        places = room(*_specs(first), self._data) if first.experiment.engine == NEURONA else 1
-        for _ in range(len(self.waiting) if places > 1 else 0):
+        """Claim what can be one piece of work with `first`, which is claimed; so that no worker goes without."""
+        group, left = [first], []
+        fair = math.ceil((len(self.waiting) + 1) / self._workers)
+        places = min(self._compute.room(first.experiment, self._data), fair)
+        while self.waiting and len(group) < places:
             task = self.waiting.popleft()
-            fits = len(group) < places and _go_together(task, first, self._data)
-            if fits and self._store.claim(task, self.owner):
+            if self._go_together(task, first) and self._store.claim(task, self.owner):
                 group.append(task)
             else:
-                self.waiting.append(task)
-        return tuple(group)
+                left.append(task)
+        self.waiting.extendleft(reversed(left))
+        return _Group(tuple(group))
+
+    def _go_together(self, one: Task, other: Task) -> bool:
+        """Whether two runs can train side by side in one program."""
+        same = one.experiment.engine == other.experiment.engine == NEURONA
+        return same and self._shape(one.experiment) == self._shape(other.experiment)
+
+    def _shape(self, experiment: Experiment) -> Hashable:
+        if experiment not in self._shapes:
+            self._shapes[experiment] = shape(experiment.network, experiment.training, sizes(self._data))
+        return self._shapes[experiment]
 
     def _alone(self, task: Task) -> None:
         """Train one task, from its checkpoint if it has one, and store it."""
@@ -231,14 +235,15 @@ class _Crew:
                 self._data,
                 self._store,
                 self.owner,
+                compute=self._compute,
                 stop=self._stop,
                 on_epoch=lambda number, epoch: self.events.put(EpochEnded(task, number, epoch)),
-                resume=kept_checkpoint(task, self._store),
+                resume=kept_checkpoint(task, self._store, self._compute),
             )
             self.events.put(RunEnded(task, run))
         except Interrupted:
             pass
-        except StoreError as error:
+        except (StoreError, ClusterError) as error:
             self.events.put(error)
         except Exception as error:  # whatever one run does, the others go on
             try:
@@ -248,30 +253,29 @@ class _Crew:
                 self.events.put(trouble)
 
     def _together(self, *group: Task) -> None:
-        """Train tasks of one shape side by side and store each as it ends; should it fail, those left one by one."""
+        """Train tasks of one shape as one piece of work and store each as it ends; should it fail, those left alone."""
         ended: set[str] = set()
 
-        def job(task: Task) -> Job:
-            resume = kept_checkpoint(task, self._store)
-
+        def work(task: Task) -> Work:
             def finish(run: Run) -> None:
-                self.events.put(RunEnded(task, _finish(run, self._store, resume)))
+                self._store.finish(run)
+                self.events.put(RunEnded(task, run))
                 ended.add(task.id)
 
-            return Job(
-                *_specs(task),
-                task.seed,
+            return _work(
+                task,
+                self._store,
+                self.owner,
                 on_epoch=lambda number, epoch: self.events.put(EpochEnded(task, number, epoch)),
-                on_checkpoint=_Checkpoints(task, self._store, self.owner, self._stop).take,
                 on_end=finish,
-                resume=resume,
+                resume=kept_checkpoint(task, self._store, self._compute),
             )
 
         try:
-            train_together([job(task) for task in group], self._data, stop=self._stop.is_set)
+            self._compute.train([work(task) for task in group], self._data, stop=self._stop.is_set)
         except Interrupted:
             pass
-        except StoreError as error:
+        except (StoreError, ClusterError) as error:
             self.events.put(error)
         except Exception:  # of one run, or for want of memory: alone each shows its own
             for task in group:
@@ -279,19 +283,9 @@ class _Crew:
                     self._alone(task)
 
 
-def _specs(task: Task) -> tuple[Network, Training]:
-    return task.experiment.network, task.experiment.training
-
-
-def _go_together(one: Task, other: Task, data: Dataset) -> bool:
-    """Whether two runs can train side by side in one program."""
-    same = one.experiment.engine == other.experiment.engine == NEURONA
-    return same and shape(*_specs(one), sizes(data)) == shape(*_specs(other), sizes(data))
-
-
-def kept_checkpoint(task: Task, store: Store) -> Checkpoint | None:
-    """Return the checkpoint from which this process would bring `task` to the same bits; None when there is none."""
-    kept = store.checkpoint(task)
+def kept_checkpoint(task: Task, store: Store, compute: Compute = HERE) -> Checkpoint | None:
+    """Return the checkpoint of `task` from which `compute` may bring it to the same bits; None when there is none."""
+    kept = store.checkpoint(task, anybodys=compute.is_elsewhere)
     return None if kept is None else Checkpoint(*kept)
 
 
@@ -304,59 +298,57 @@ def train_task(
     stop: threading.Event,
     on_epoch: Callable[[int, Epoch], None],
     resume: Checkpoint | None,
+    compute: Compute = HERE,
     initial: Parameters | None = None,
     teacher: Teacher | None = None,
 ) -> Run:
     """Train a task that `owner` has claimed, store its run and return it.
 
+    compute: where it is trained.
     initial, teacher: see `engines.train`; what is no part of `task.id` must be told in its data's fingerprint.
 
     Raises `engine.Interrupted` at the end of the epoch in which `stop` is set, unless that was the last; a checkpoint
     is kept then.
     """
-    run = train(
-        *_specs(task),
-        data,
-        seed=task.seed,
-        engine=task.experiment.engine,
+    ended: list[Run] = []
+
+    def finish(run: Run) -> None:
+        store.finish(run)
+        ended.append(run)
+
+    work = _work(task, store, owner, on_epoch=on_epoch, on_end=finish, resume=resume, initial=initial)
+    compute.train([work], data, stop=stop.is_set, teacher=teacher)
+    return ended[0]
+
+
+def _work(
+    task: Task,
+    store: Store,
+    owner: Owner,
+    *,
+    on_epoch: Callable[[int, Epoch], None],
+    on_end: Callable[[Run], None],
+    resume: Checkpoint | None,
+    initial: Parameters | None = None,
+) -> Work:
+    def keep(checkpoint: Checkpoint) -> None:
+        with suppress(StoreError):  # the run itself is well: the next one may be kept
+            store.keep_checkpoint(
+                task, owner, checkpoint.epochs, checkpoint.arrays, checkpoint.norms, by=checkpoint.made_by
+            )
+
+    experiment = task.experiment
+    return Work(
+        experiment.network,
+        experiment.training,
+        task.seed,
+        experiment.engine,
         on_epoch=on_epoch,
-        stop=stop.is_set,
-        on_checkpoint=_Checkpoints(task, store, owner, stop).take,
+        keep=keep,
+        on_end=on_end,
         resume=resume,
         initial=initial,
-        teacher=teacher,
     )
-    return _finish(run, store, resume)
-
-
-def _finish(run: Run, store: Store, resume: Checkpoint | None) -> Run:
-    """Store a run that has ended, with the seconds of what its checkpoint had behind it, and return it."""
-    if resume is not None:
-        before = sum(epoch.seconds for epoch in resume.epochs)
-        run = replace(run, seconds=replace(run.seconds, train=run.seconds.train + before))
-    store.finish(run)
-    return run
-
-
-class _Checkpoints:
-    """Keeps a checkpoint of one run now and then, and whenever it is asked to stop."""
-
-    def __init__(self, task: Task, store: Store, owner: Owner, stop: threading.Event) -> None:
-        self._task, self._store, self._owner, self._stop = task, store, owner, stop
-        self._last = time.monotonic()
-        self._took = 0.0
-
-    def take(self, make: Callable[[], Checkpoint]) -> None:
-        """Keep what `make` returns, if it is time."""
-        began = time.monotonic()
-        pause = max(_CHECKPOINT_SECONDS, _CHECKPOINT_SHARE * self._took)
-        if not self._stop.is_set() and began - self._last < pause:
-            return
-        checkpoint = make()
-        with suppress(StoreError):  # the run itself is well: the next one may be kept
-            self._store.keep_checkpoint(self._task, self._owner, checkpoint.epochs, checkpoint.arrays, checkpoint.norms)
-        self._last = time.monotonic()
-        self._took = self._last - began
 
 
 def _in_order(todo: list[Task], data: Dataset) -> list[Task]:

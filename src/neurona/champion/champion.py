@@ -13,6 +13,7 @@ import numpy as np
 from neurona.champion.options import Options, check_name
 from neurona.champion.plan import Plan, chosen
 from neurona.champion.stages import Event, Planned, Stages
+from neurona.compute import LOCAL, Compute, computing
 from neurona.data import Dataset, load
 from neurona.engine import Teacher
 from neurona.errors import UsageError
@@ -94,6 +95,7 @@ def best(
     name: str = "champion",
     data: Dataset | None = None,
     workers: int | None = None,
+    on: str | Compute = LOCAL,
     on_event: Callable[[Event], None] = lambda event: None,
     **asked: Any,
 ) -> Champion:
@@ -105,6 +107,7 @@ def best(
     data: the study's data set; loaded unless given.
     workers: members that train at a time; as many as cores unless given. It changes how fast it goes, and with
         `minutes` therefore what there is time for.
+    on: where members are trained; see `compute.computing`. How much the time allows is told by this machine's speed.
     on_event: called with each event of `champion.stages`, from the threads that train, one at a time.
 
     Nothing looks at the test split; `Champion.test` does, once and on record.
@@ -118,12 +121,13 @@ def best(
         data = data or load(lab.dataset)
         study = lab.open_study(data)
     data = data or load(study.dataset)
-    record = _begun(study, name, options, data, workers)
-    plan = _plan(record)
-    on_event(Planned(plan))
-    if not record.is_ready:
-        record = _trained(study, record, plan, data, on_event)
-    student = _student(study, record, plan, data, on_event) if plan.student is not None else None
+    with computing(on, workers=workers) as compute:
+        record = _begun(study, name, options, data, compute, workers)
+        plan = _plan(record)
+        on_event(Planned(plan))
+        if not record.is_ready:
+            record = _trained(study, record, plan, data, compute, on_event)
+        student = _student(study, record, plan, data, compute, on_event) if plan.student is not None else None
     return Champion(study, record, student)
 
 
@@ -131,7 +135,9 @@ def _plan(record: ChampionRecord) -> Plan:
     return Plan.read({key: value for key, value in record.plan.items() if key != "shortened"})
 
 
-def _begun(study: Study, name: str, options: Options, data: Dataset, workers: int | None) -> ChampionRecord:
+def _begun(
+    study: Study, name: str, options: Options, data: Dataset, compute: Compute, workers: int | None
+) -> ChampionRecord:
     """Return the record of the champion called `name`, made with a new plan unless it is there."""
     if name in {runs.name for runs in study.experiments()}:
         raise UsageError(
@@ -147,7 +153,7 @@ def _begun(study: Study, name: str, options: Options, data: Dataset, workers: in
             )
             raise UsageError(sentence.format(name=name, keys=", ".join(others)))
         return there
-    plan = chosen(options, study, data, workers=workers)
+    plan = chosen(options, study, data, compute=compute, workers=workers)
     record = ChampionRecord(
         name=name,
         options=options.to_json(),
@@ -182,11 +188,12 @@ class _Kept:
         keep(self.study.store, self.record)
 
 
-def _stages(kept: _Kept, plan: Plan, data: Dataset, on_event: Callable[[Event], None]) -> Stages:
+def _stages(kept: _Kept, plan: Plan, data: Dataset, compute: Compute, on_event: Callable[[Event], None]) -> Stages:
     return Stages(
         kept.study.store,
         data,
         plan,
+        compute=compute,
         shortened=kept.shortened,
         on_shortened=kept.shorten,
         on_event=on_event,
@@ -194,16 +201,26 @@ def _stages(kept: _Kept, plan: Plan, data: Dataset, on_event: Callable[[Event], 
 
 
 def _trained(
-    study: Study, record: ChampionRecord, plan: Plan, data: Dataset, on_event: Callable[[Event], None]
+    study: Study,
+    record: ChampionRecord,
+    plan: Plan,
+    data: Dataset,
+    compute: Compute,
+    on_event: Callable[[Event], None],
 ) -> ChampionRecord:
     kept = _Kept(study, record)
-    members = _stages(kept, plan, data, on_event).members()
+    members = _stages(kept, plan, data, compute, on_event).members()
     watched = [study.store.weights(member.runs[0]) for member in members]
     return _calibrated(study, replace(kept.record, members=members), watched, data)
 
 
 def _student(
-    study: Study, record: ChampionRecord, plan: Plan, data: Dataset, on_event: Callable[[Event], None]
+    study: Study,
+    record: ChampionRecord,
+    plan: Plan,
+    data: Dataset,
+    compute: Compute,
+    on_event: Callable[[Event], None],
 ) -> ChampionRecord:
     """Return the record of the small network that learns the answers of the members before they saw validation."""
     name = student_name(record.name, plan)
@@ -214,7 +231,9 @@ def _student(
     identity = " ".join(member.runs[0] for member in record.members)
     kept = _Kept(study, record)
     teacher = replace(assembled(study.store, record), members=tuple(watched))
-    member = _stages(kept, plan, data, on_event).student(Teacher(record.network, teacher.plain_members()), identity)
+    member = _stages(kept, plan, data, compute, on_event).student(
+        Teacher(record.network, teacher.plain_members()), identity
+    )
     assert plan.student is not None and plan.student_training is not None  # noqa: S101, PT018 - else there is none
     begun = replace(
         kept.record,

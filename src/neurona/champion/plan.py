@@ -10,8 +10,9 @@ from typing import Any, Self
 
 from neurona.champion.options import Options
 from neurona.champion.recipes import LADDER, PATIENCE, network, settled, training
+from neurona.compute import HERE, Compute
 from neurona.data import Dataset, Split
-from neurona.engine import train, workers_here
+from neurona.engine import train
 from neurona.errors import UsageError
 from neurona.i18n import _
 from neurona.search import stored
@@ -90,12 +91,14 @@ class Plan:
         return cls(**{**found, "members": tuple(values["members"])})
 
 
-def chosen(options: Options, study: Study, data: Dataset, *, workers: int | None = None) -> Plan:
+def chosen(
+    options: Options, study: Study, data: Dataset, *, compute: Compute = HERE, workers: int | None = None
+) -> Plan:
     """Return the plan for `options` on this machine; trains for some seconds to see how fast it is.
 
-    workers: members that train at a time, as many as cores unless given.
+    workers: members that train at a time, as many as `compute` has cores unless given.
     """
-    at_a_time = min(options.members, workers or workers_here())
+    at_a_time = min(options.members, workers or compute.workers())
     plan = _of_recipe(options, data, study, at_a_time)
     if options.distill is not None:
         student = network("augmented", options.distill)

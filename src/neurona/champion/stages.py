@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from neurona.champion.plan import Plan
+from neurona.compute import HERE, Compute
 from neurona.data import Dataset
 from neurona.engine import Interrupted, Teacher
 from neurona.errors import NeuronaError, StoreError
@@ -77,11 +78,12 @@ class Stages:
         data: Dataset,
         plan: Plan,
         *,
+        compute: Compute = HERE,
         shortened: Mapping[tuple[str, int], int],
         on_shortened: Callable[[str, int, int], None],
         on_event: Callable[[Event], None],
     ) -> None:
-        self._store, self._data, self._plan = store, data, plan
+        self._store, self._data, self._plan, self._compute = store, data, plan, compute
         self._shorter, self._on_shortened = shortened, on_shortened
         self._owner = Owner.this_process()
         self._stopped = threading.Event()
@@ -191,7 +193,7 @@ class Stages:
         teacher: Teacher | None,
     ) -> int | None:
         """Train `task`; return how many epochs there is time for when that is fewer, with its checkpoint kept."""
-        resume = kept_checkpoint(task, self._store)
+        resume = kept_checkpoint(task, self._store, self._compute)
         taken = [] if resume is None else [epoch.seconds for epoch in resume.epochs]
         planned = task.experiment.training.epochs
         shorter: list[int] = []
@@ -212,6 +214,7 @@ class Stages:
                     data,
                     self._store,
                     self._owner,
+                    compute=self._compute,
                     stop=stop,
                     on_epoch=after,
                     resume=resume,
@@ -226,9 +229,9 @@ class Stages:
 
     def _handed_over(self, task: Task, shorter: Task) -> Task:
         """Return `shorter`, with the checkpoint that `task` has got to; that is forgotten itself."""
-        kept = kept_checkpoint(task, self._store)
+        kept = kept_checkpoint(task, self._store, self._compute)
         if kept is not None:
-            self._store.keep_checkpoint(shorter, self._owner, kept.epochs, kept.arrays)
+            self._store.keep_checkpoint(shorter, self._owner, kept.epochs, kept.arrays, by=kept.made_by)
         self._store.abandon(task, self._owner)
         return shorter
 

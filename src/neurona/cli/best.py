@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neurona.cli.output import print_json, progress, result, stopping_cleanly
+from neurona.cli.place import GpusPerRun, On, computing_on
 from neurona.errors import UsageError
 from neurona.i18n import _
 
@@ -80,6 +81,8 @@ def best(
     workers: Annotated[
         int | None, typer.Option(min=1, max=1_024, help=_("Members at a time; as many as cores unless given."))
     ] = None,
+    on: On = "local",
+    gpus_per_run: GpusPerRun = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))] = False,
 ) -> None:
     """Train, calibrate and keep the best model that the time allows; the same command goes on."""
@@ -111,8 +114,14 @@ def best(
     opened = own.open_study(data, study=study, url=db)
     shown = _Progress(options.minutes)
     console = progress()
-    with stopping_cleanly(opened.place if db else str(opened.folder)), shown.watched(console):
-        champion = train_best(opened, options=options, name=name, data=data, workers=workers, on_event=shown.take)
+    with (
+        computing_on(on, workers, gpus_per_run) as compute,
+        stopping_cleanly(opened.place if db else str(opened.folder)),
+        shown.watched(console),
+    ):
+        champion = train_best(
+            opened, options=options, name=name, data=data, workers=workers, on=compute, on_event=shown.take
+        )
     folder = opened.folder or Path()
     file = output or folder / f"{name}.safetensors"
     champion.model.save(file)

@@ -13,6 +13,7 @@ import typer
 
 from neurona.cli.compare import STYLES
 from neurona.cli.output import print_json, progress, result
+from neurona.cli.place import GpusPerRun, On, computing_on
 from neurona.cli.study import TensorBoard, written_for_tensorboard
 from neurona.errors import NeuronaError
 from neurona.i18n import _, ngettext
@@ -49,6 +50,8 @@ def lab(
     workers: Annotated[
         int | None, typer.Option(min=1, max=1_024, help=_("Runs at a time; as many as cores unless given."))
     ] = None,
+    on: On = "local",
+    gpus_per_run: GpusPerRun = 0.0,
     export: Annotated[
         Path | None, typer.Option(metavar="FILE", help=_("Write the table there too: .csv, or .parquet (with pandas)."))
     ] = None,
@@ -82,8 +85,12 @@ def lab(
     opened = declared.open_study(data, study=study, url=db)
     place = opened.place if db else str(study or STUDIES / declared.name)
     shown = Progress(chosen, wanted, opened.unfinished(wanted), data, opened.compare(seeds=seeds))
-    with _stopping_cleanly(opened, place), shown.watched(progress()):
-        opened.run(wanted, data, workers=workers, on_event=shown.take)
+    with (
+        computing_on(on, workers, gpus_per_run) as compute,
+        _stopping_cleanly(opened, place),
+        shown.watched(progress()),
+    ):
+        opened.run(wanted, data, workers=workers, compute=compute, on_event=shown.take)
     names = [experiment.name for experiment in chosen]
     comparison = opened.compare(seeds=seeds, only=names)
     engines = opened.compare_engines(seeds=seeds, only=names)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,15 +13,41 @@ from neurona.errors import UsageError
 from neurona.i18n import _
 
 if TYPE_CHECKING:
+    from neurona.compute import Compute
     from neurona.study import Study
 
-__all__ = ["StudyDatabase", "StudyPlace", "opened"]
+__all__ = ["GpusPerRun", "On", "StudyDatabase", "StudyPlace", "computing_on", "opened"]
 
 StudyPlace = Annotated[
     str | None,
     typer.Option(help=_("The study's folder; with --db, its name. The only one in neurona-studies unless given.")),
 ]
+On = Annotated[
+    str,
+    typer.Option(
+        metavar="WHERE",
+        help=_(
+            "Where to train: local; ray: a Ray cluster, RAY_ADDRESS's or one started on this machine; auto, "
+            "ray://HOST:PORT or HOST:PORT (needs the extra ray)."
+        ),
+    ),
+]
+GpusPerRun = Annotated[
+    float,
+    typer.Option(
+        min=0.0, max=16.0, metavar="N", help=_("With --on: GPUs for each piece of work; 0.25: four share one.")
+    ),
+]
 StudyDatabase = Annotated[str | None, typer.Option(metavar="URL", help=_("A database, instead of a folder."))]
+
+
+@contextmanager
+def computing_on(on: str, workers: int | None, gpus_per_run: float) -> Iterator[Compute]:
+    """Give what computes where `--on` says; what Ray prints meanwhile goes to stderr, which is not for results."""
+    from neurona.compute import computing
+
+    with redirect_stdout(sys.stderr), computing(on, workers=workers, gpus_per_run=gpus_per_run) as compute:
+        yield compute
 
 
 def opened(study: str | None, db: str | None) -> Study:

@@ -9,6 +9,7 @@ import typer
 
 from neurona.cli.compare import STYLES
 from neurona.cli.output import print_json, progress, result, stopping_cleanly
+from neurona.cli.place import GpusPerRun, On, computing_on
 from neurona.errors import UsageError
 from neurona.i18n import _
 
@@ -53,6 +54,8 @@ def search(
     explain: Annotated[
         bool, typer.Option("--explain", help=_("Train nothing: print what the study has of this search."))
     ] = False,
+    on: On = "local",
+    gpus_per_run: GpusPerRun = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))] = False,
 ) -> None:
     """Do what is left of the search, then print its finals and what it explains."""
@@ -80,7 +83,11 @@ def search(
         from neurona.cli.search_live import SearchProgress
 
         shown = SearchProgress(wanted, trials=trials, minutes=minutes, finalists=finalists, seeds=seeds)
-        with stopping_cleanly(place if db is None else wanted.lab.name), shown.watched(progress()):
+        with (
+            computing_on(on, workers, gpus_per_run) as compute,
+            stopping_cleanly(place if db is None else wanted.lab.name),
+            shown.watched(progress()),
+        ):
             found = wanted.run(
                 trials=trials,
                 minutes=minutes,
@@ -89,6 +96,7 @@ def search(
                 study=study,
                 url=db,
                 workers=workers,
+                on=compute,
                 on_event=shown.take,
                 on_search=shown.begin,
             )

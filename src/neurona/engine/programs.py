@@ -148,7 +148,10 @@ _compiled = 0
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return over how many cores XLA divides its work: NPROC, which it obeys, or those that this process may use."""
+    told = os.environ.get("NPROC", "")
+    if told.isdecimal():
+        return max(1, int(told))
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

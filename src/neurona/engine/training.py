@@ -49,6 +49,7 @@ class Checkpoint:
     """All that a run needs to go on from the end of an epoch: the epochs so far, and every array of its state.
 
     norms: of each of the epochs; () where they are not known.
+    made_by: what is to be the same for going on to the same bits, as `store.made_by` tells it; "" for this process's.
 
     The random streams are functions of seed and epoch: they need no state.
     """
@@ -56,6 +57,7 @@ class Checkpoint:
     epochs: tuple[Epoch, ...]
     arrays: tuple[np.ndarray[Any, Any], ...]
     norms: tuple[Norms, ...] = ()
+    made_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,6 @@ class _UnderWay:
             structure = jax.tree.structure((self.state, self._best.parameters))
             self.state, best_parameters = jax.tree.unflatten(structure, job.resume.arrays)
             self._best = _Best(self._best.rule, best_parameters)
-        self._resumed = len(self._epochs)
         if job.on_parameters is not None and job.resume is None:
             job.on_parameters(0, lambda: initial)
 
@@ -255,7 +256,7 @@ class _UnderWay:
 
     def _end(self, outcome: State, state: TrainingState) -> None:
         kept = networks.transposed(self._best.parameters or state.shown)
-        train = sum(epoch.seconds for epoch in self._epochs[self._resumed :])
+        train = sum(epoch.seconds for epoch in self._epochs)
         self.result = Run(
             network=self._job.network,
             training=self._job.training,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from neurona.compute import HERE, Compute
 from neurona.data import Dataset
 from neurona.lab import LabSpec
 from neurona.runner import Event, tasks
@@ -108,6 +109,7 @@ def run_finals(
     *,
     seeds: int,
     workers: int | None,
+    compute: Compute = HERE,
     on_event: Callable[[Event], None],
 ) -> Finals:
     """Train the candidates of each search and the references with the seeds 0 to `seeds` - 1, and compare them.
@@ -123,7 +125,8 @@ def run_finals(
     alive = list(chosen)
     for done in [*range(_SEEDS_A_LOOK, seeds, _SEEDS_A_LOOK), seeds]:
         if data is not None:
-            study.run(tasks([*beside, *alive], done, data.fingerprint), data, workers=workers, on_event=on_event)
+            wanted = tasks([*beside, *alive], done, data.fingerprint)
+            study.run(wanted, data, workers=workers, compute=compute, on_event=on_event)
         if done < seeds:
             alive = _still_in(_family(study, alive, done), classes, alive)
     family = _family(study, [*beside, *chosen], seeds)

@@ -10,9 +10,9 @@ from typing import Any
 
 import optuna
 
+from neurona.compute import LOCAL, Compute, computing
 from neurona.data import Dataset, load
-from neurona.engine import workers_here
-from neurona.engines import ONE_AT_A_TIME, check_ready
+from neurona.engines import check_ready
 from neurona.errors import UsageError
 from neurona.i18n import _
 from neurona.lab import LabSpec
@@ -96,6 +96,7 @@ class Search:
         study: str | Path | None = None,
         url: str | None = None,
         workers: int | None = None,
+        on: str | Compute = LOCAL,
         on_event: Callable[[TrialEvent | Event], None] = lambda event: None,
         on_search: Callable[[Searched], None] = lambda searched: None,
     ) -> SearchResult:
@@ -104,7 +105,7 @@ class Search:
         trials, minutes: the whole budget, over all sittings; one of the two at least. Of a race, that of each search.
         finalists: how many of the best are trained again (of a race, each search's best one), with the seeds 0 to
             `seeds` - 1; none for 0.
-        data, study, url, workers: as `Lab.run` takes them.
+        data, study, url, workers, on: as `Lab.run` takes them.
         on_event: called with each event of the trials, and then of the finalists' runs, in this thread.
         on_search: called when one search begins, with what there is of it.
 
@@ -124,16 +125,33 @@ class Search:
         for plan in self.plans.values():
             check_ready(plan.base.engine)
         opened = self.lab.open_study(data, study=study, url=url)
+        with computing(on, workers=workers) as compute:
+            return self._searched(
+                opened, data, compute, Budget(trials, minutes), finalists, seeds, workers, on_event, on_search
+            )
+
+    def _searched(
+        self,
+        opened: Study,
+        data: Dataset,
+        compute: Compute,
+        budget: Budget,
+        finalists: int,
+        seeds: int,
+        workers: int | None,
+        on_event: Callable[[TrialEvent | Event], None],
+        on_search: Callable[[Searched], None],
+    ) -> SearchResult:
         done = []
         for name, plan in self.plans.items():
             on_search(_read(opened, name, self.plans[name]))
             base = plan.base.model_dump(mode="json", exclude_none=True)
             about = {"search": self.name, "race": self.is_race, "base": base}
             theirs = _optunas_study(opened.store, name, plan, about)
-            side_by_side = 1 if plan.base.engine in ONE_AT_A_TIME else workers or workers_here()
-            Trials(plan, theirs, opened.store, name, data, on_event).run(Budget(trials, minutes), side_by_side)
+            side_by_side = 1 if plan.base.engine in compute.one_at_a_time else workers or compute.workers()
+            Trials(plan, theirs, opened.store, name, data, compute, on_event).run(budget, side_by_side)
             done.append(_read(opened, name, self.plans[name]))
-        finals = self._finals(opened, done, data, finalists, seeds, workers, on_event)
+        finals = self._finals(opened, done, data, compute, finalists, seeds, workers, on_event)
         return SearchResult(opened, tuple(done), finals)
 
     def read(self, study: Study, *, finalists: int = 5, seeds: int = 10) -> SearchResult:
@@ -155,6 +173,7 @@ class Search:
         study: Study,
         done: Sequence[Searched],
         data: Dataset,
+        compute: Compute,
         finalists: int,
         seeds: int,
         workers: int | None,
@@ -163,7 +182,9 @@ class Search:
         chosen = _candidates(done, finalists, is_race=self.is_race)
         if not any(found for _searched, found in chosen):
             return None
-        return run_finals(chosen, self.lab, study, data, seeds=seeds, workers=workers, on_event=on_event)
+        return run_finals(
+            chosen, self.lab, study, data, seeds=seeds, workers=workers, compute=compute, on_event=on_event
+        )
 
 
 def stored(study: Study) -> tuple[SearchResult, ...]:

@@ -21,6 +21,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from neurona.compute import Compute
 from neurona.data import Dataset
 from neurona.engine import Interrupted, sizes
 from neurona.errors import SpecError, StoreError
@@ -131,9 +132,11 @@ class Trials:
         store: Store,
         search: str,
         data: Dataset,
+        compute: Compute,
         on_event: Callable[[TrialEvent], None],
     ) -> None:
         self._plan, self._study, self._store, self._data = plan, study, store, data
+        self._compute = compute
         self._owner = Owner.this_process()
         self._sittings = Sittings(store, search, self._owner)
         self._on_event = on_event
@@ -349,7 +352,7 @@ class Trials:
             if watched.is_behind:
                 return None
             return objective.values(ended.state, watched.epochs, task.experiment, parameters, self._classes)
-        resume = kept_checkpoint(task, self._store)
+        resume = kept_checkpoint(task, self._store, self._compute)
         try:
             if resume is not None:
                 watched.replay(resume.epochs)
@@ -359,6 +362,7 @@ class Trials:
                     self._data,
                     self._store,
                     self._owner,
+                    compute=self._compute,
                     stop=self._stops[todo.number],
                     on_epoch=watched.take,
                     resume=resume,

@@ -4,7 +4,7 @@ from neurona.store.archive import write_archive
 from neurona.store.champions import StoredChampion, champions, put_champion
 from neurona.store.database import BUSY_SECONDS, PATIENCE_SECONDS, Database, sqlite_url
 from neurona.store.drawings import Drawing, Drawings, Strokes
-from neurona.store.owner import Owner
+from neurona.store.owner import Owner, machine, made_by, versions
 from neurona.store.sittings import Sittings
 from neurona.store.store import LEASE_SECONDS, Provenance, Store, StoredExperiment, StoredRun, Task
 from neurona.store.upkeep import Merged, Standing, Summary, merge, remove, standing, summaries, verify
@@ -30,6 +30,8 @@ __all__ = [
     "Summary",
     "Task",
     "champions",
+    "machine",
+    "made_by",
     "merge",
     "put_champion",
     "read_weights",
@@ -38,6 +40,7 @@ __all__ = [
     "standing",
     "summaries",
     "verify",
+    "versions",
     "write_archive",
     "write_weights",
 ]

@@ -17,7 +17,7 @@ import psutil
 
 from neurona.run import ENGINE_VERSION, ENGINE_VERSIONS
 
-__all__ = ["Owner", "made_by", "provenance"]
+__all__ = ["Owner", "machine", "made_by", "provenance", "versions"]
 
 
 @dataclass(frozen=True)
@@ -57,26 +57,36 @@ class Owner:
 @cache
 def provenance(engine: str) -> dict[str, Any]:
     """Return what a run's row says about where it ran: `engine`, its version, and as JSON `versions` and `machine`."""
+    return {"engine": ENGINE_VERSIONS[engine], "versions": json.dumps(versions()), "machine": json.dumps(machine())}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that a run rests on."""
     libraries = ("neurona", "jax", "jaxlib", "numpy")
-    versions = {"python": platform.python_version()} | {name: metadata.version(name) for name in libraries}
-    machine = {
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in libraries}
+
+
+def machine() -> dict[str, Any]:
+    """Return what is worth knowing of this machine: `host`, `system`, `processor`, `cores`, `memory` in bytes."""
+    return {
         "host": socket.gethostname(),
         "system": platform.platform(),
         "processor": _processor(),
         "cores": psutil.cpu_count(),
         "memory": psutil.virtual_memory().total,
     }
-    return {"engine": ENGINE_VERSIONS[engine], "versions": json.dumps(versions), "machine": json.dumps(machine)}
 
 
 @cache
 def made_by() -> str:
     """Return what must be the same for a run to go on from a checkpoint to the same bits.
 
-    Libraries, processor, and how many cores the process may use: XLA divides products over those.
+    Libraries, processor, and over how many cores XLA divides products: those that the process may use, or NPROC.
     """
     libraries = {name: metadata.version(name) for name in ("jax", "jaxlib", "numpy")}
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    told = os.environ.get("NPROC", "")
+    cores = int(told) if told.isdecimal() else own
     return json.dumps({"engine": ENGINE_VERSION, **libraries, "processor": _processor(), "cores": cores})
 
 

@@ -276,8 +276,13 @@ class Store:
         epochs: Sequence[Epoch],
         arrays: Sequence[np.ndarray[Any, Any]],
         norms: Sequence[Norms] = (),
+        *,
+        by: str = "",
     ) -> None:
-        """Keep where `task`, if it is `owner`'s, stands, instead of its last checkpoint."""
+        """Keep where `task`, if it is `owner`'s, stands, instead of its last checkpoint.
+
+        by: what `made_by` says where the checkpoint was made; here unless given.
+        """
         data = write_checkpoint(epochs, arrays, norms)
         table = tables.checkpoints
         with self.database.writing() as connection:
@@ -285,25 +290,27 @@ class Store:
             if connection.execute(mine.with_for_update()).one_or_none() is None:
                 return
             connection.execute(sa.delete(table).where(table.c.study == self.number, table.c.run == task.id))
-            values = {"made_by": made_by(), "sha256": hashlib.sha256(data).hexdigest(), "safetensors": data}
+            values = {"made_by": by or made_by(), "sha256": hashlib.sha256(data).hexdigest(), "safetensors": data}
             connection.execute(sa.insert(table).values(study=self.number, run=task.id, **values))
 
     @patient
     def checkpoint(
-        self, task: Task
-    ) -> tuple[tuple[Epoch, ...], tuple[np.ndarray[Any, Any], ...], tuple[Norms, ...]] | None:
-        """Return the epochs, the arrays and the norms of the last checkpoint of `task`.
+        self, task: Task, *, anybodys: bool = False
+    ) -> tuple[tuple[Epoch, ...], tuple[np.ndarray[Any, Any], ...], tuple[Norms, ...], str] | None:
+        """Return the epochs, the arrays and the norms of the last checkpoint of `task`, and what `made_by` said there.
 
-        None when there is none, or none from which this process would come to the same bits: another machine's, other
-        libraries', a damaged one.
+        None when there is none, a damaged one, or none from which this process would come to the same bits: another
+        machine's, other libraries'. With `anybodys`, those too.
         """
         table = tables.checkpoints
         query = sa.select(table).where(table.c.study == self.number, table.c.run == task.id)
         with self.database.reading() as connection:
             row = connection.execute(query).one_or_none()
-        if row is None or row.made_by != made_by() or hashlib.sha256(row.safetensors).hexdigest() != row.sha256:
+        if row is None or not (anybodys or row.made_by == made_by()):
             return None
-        return read_checkpoint(row.safetensors)
+        if hashlib.sha256(row.safetensors).hexdigest() != row.sha256:
+            return None
+        return *read_checkpoint(row.safetensors), row.made_by
 
     @patient
     def pause(self, task: Task, owner: Owner) -> None:
@@ -353,6 +360,8 @@ class Store:
             .where(tables.openings.c.study == self.number)
             .scalar_subquery(),
         }
+        if run.machine:
+            values["machine"] = json.dumps(dict(run.machine))
         runs, checkpoints = tables.runs.c, tables.checkpoints.c
         with self.database.writing() as connection:
             self._row(connection)

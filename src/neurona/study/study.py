@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
+from neurona.compute import HERE, LOCAL, Compute, computing
 from neurona.data import Dataset, load
 from neurona.errors import UsageError
 from neurona.i18n import _
@@ -150,11 +151,12 @@ class Study:
         data: Dataset,
         *,
         workers: int | None = None,
+        compute: Compute = HERE,
         on_event: Callable[[Event], None] = lambda event: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """Do those of `wanted` that are unfinished; see `runner.run_tasks`."""
-        run_tasks(wanted, data, self._store, workers=workers, on_event=on_event, stop=stop)
+        run_tasks(wanted, data, self._store, workers=workers, compute=compute, on_event=on_event, stop=stop)
 
     def compare(self, *, seeds: int | None = None, only: Iterable[str] | None = None) -> Comparison:
         """Return the experiments beside each other.
@@ -290,6 +292,7 @@ class Lab(LabSpec):
         study: str | Path | None = None,
         url: str | None = None,
         workers: int | None = None,
+        on: str | Compute = LOCAL,
         on_event: Callable[[Event], None] = lambda event: None,
     ) -> Study:
         """Train every experiment with the seeds 0 to `seeds` - 1, those that the study lacks, and return the study.
@@ -298,6 +301,7 @@ class Lab(LabSpec):
         data: the data set; loaded from `self.dataset` unless given.
         study: its folder, `neurona-studies/<lab>` unless given; with `url`, its name in that database.
         workers: runs at a time, as many as cores unless given.
+        on: where they are trained: `local`, `ray`, `auto`, `ray://host:port`, `host:port`; see `compute.computing`.
         on_event: called with each `runner.Event`, in this thread.
         """
         if seeds < 1:
@@ -307,7 +311,8 @@ class Lab(LabSpec):
         wanted = tasks(chosen, seeds, data.fingerprint)
         check_engines(wanted)
         opened = self.open_study(data, study=study, url=url)
-        opened.run(wanted, data, workers=workers, on_event=on_event)
+        with computing(on, workers=workers) as compute:
+            opened.run(wanted, data, workers=workers, compute=compute, on_event=on_event)
         return opened
 
     def open_study(self, data: Dataset, *, study: str | Path | None = None, url: str | None = None) -> Study:
