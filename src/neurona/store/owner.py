@@ -64,6 +64,7 @@ def provenance(engine: str) -> dict[str, Any]:
         "system": platform.platform(),
         "processor": _processor(),
         "cores": psutil.cpu_count(),
+        "usable_cores": _usable_cores(),
         "memory": psutil.virtual_memory().total,
     }
     return {"engine": ENGINE_VERSIONS[engine], "versions": json.dumps(versions), "machine": json.dumps(machine)}
@@ -76,8 +77,11 @@ def made_by() -> str:
     Libraries, processor, and how many cores the process may use: XLA divides products over those.
     """
     libraries = {name: metadata.version(name) for name in ("jax", "jaxlib", "numpy")}
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return json.dumps({"engine": ENGINE_VERSION, **libraries, "processor": _processor(), "cores": cores})
+    return json.dumps({"engine": ENGINE_VERSION, **libraries, "processor": _processor(), "cores": _usable_cores()})
+
+
+def _usable_cores() -> int | None:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 @cache
