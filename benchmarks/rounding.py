@@ -66,6 +66,11 @@ def ended(study: Study, task: Task) -> Ended:
     return run.state, run.epochs, study.run_weights(task.id)
 
 
+def figures(run: Ended) -> list[tuple[float, ...]]:
+    """Return the figures of every epoch, without its seconds."""
+    return [(epoch.loss, epoch.accuracy, epoch.val_loss, epoch.val_accuracy) for epoch in run[1]]
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -88,7 +93,7 @@ def main() -> None:
                 for name, study in elsewhere.items():
                     theirs = ended(study, task)
                     runs += 1
-                    bits += theirs[1] == plain[1]
+                    bits += figures(theirs) == figures(plain)
                     if theirs[0] != "complete" or plain[0] != "complete":
                         continue
                     worst: dict[str, float] = defaultdict(float)

@@ -260,9 +260,10 @@ def test_other_data_are_refused(folder: Path, small: Dataset) -> None:
         study.drawn_to_rerun(0, seed=0)
 
 
-def test_in_spanish(folder: Path, said: Said) -> None:
+def test_in_spanish(folder: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEURONA_LANG", "es")
     change(folder, "UPDATE epochs SET loss = loss + 1 WHERE run = ? AND epoch = 2", run_of(folder, "wide", 1))
-    code, out, _err = said(str(folder), "--rerun", "6", "--lang", "es")
+    code, out, _err = said(str(folder), "--rerun", "6")
     assert code == 1
     assert "no se reproduce" in out
     assert "loss de la época 2 es " in out

