@@ -26,8 +26,6 @@ STARTS = {
     "import jax": ["-c", "import jax"],
     "import optuna": ["-c", "import optuna"],
     "import keras": ["-c", "import keras"],
-    "import torch": ["-c", "import torch"],
-    "import tensorflow": ["-c", "import tensorflow"],
 }
 
 
