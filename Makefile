@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help venv lab test lint docs clean translations constraints bench-peers
+.PHONY: help venv lab test lint docs clean translations constraints release-check lowest newest bench-peers
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,8 @@ help:
 	@echo "make venv          install only, into .venv"
 	@echo "make translations  bring the catalogues up to date and compile them"
 	@echo "make constraints   pin the dependencies anew"
+	@echo "make release-check build wheel and sdist, and use the wheel in an empty environment, offline"
+	@echo "make lowest        the tests with the lowest versions of the dependencies; make newest: with the newest"
 	@echo "make bench-peers   install the peers, each in an environment of its own, and compare speeds"
 	@echo "make clean         remove what the above made, but no study"
 
@@ -59,6 +61,16 @@ translations: .venv/installed-tests
 
 constraints: .venv/installed-tests
 	$(BIN)/python -m pip freeze --exclude-editable | sed -n 's/^\([A-Za-z0-9._-]*==[^ ;]*\)$$/\1/p' > constraints.txt
+
+.venv/installed-release: .venv/installed
+	@$(INSTALL) -e '.[release]'
+	@touch $@
+
+release-check: .venv/installed-release
+	$(BIN)/python tools/release.py
+
+lowest newest: .venv/installed-release
+	$(BIN)/python tools/dependencies.py $@
 
 bench-peers: .venv/installed
 	$(BIN)/python benchmarks/peers/run.py --setup

@@ -1,16 +1,20 @@
-"""Files that Neurona writes: whole or not at all."""
+"""Files that Neurona writes, whole or not at all; and those of its own that others need on the disk."""
 
 from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources.abc import Traversable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from neurona.errors import UsageError
 from neurona.i18n import _
 
-__all__ = ["finite", "write_whole"]
+__all__ = ["finite", "on_disk", "write_whole"]
 
 
 def write_whole(content: bytes, path: Path) -> None:
@@ -38,3 +42,23 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(part) for part in value]
     return value
+
+
+@contextmanager
+def on_disk(folder: Traversable) -> Iterator[Path]:
+    """Give a package's folder as one on the disk meanwhile: a copy, where Neurona runs from a zip file."""
+    if isinstance(folder, Path):
+        yield folder
+        return
+    with TemporaryDirectory(prefix="neurona-") as copy:
+        _copy(folder, Path(copy))
+        yield Path(copy)
+
+
+def _copy(folder: Traversable, to: Path) -> None:
+    for part in folder.iterdir():
+        if part.is_dir():
+            (to / part.name).mkdir()
+            _copy(part, to / part.name)
+        else:
+            (to / part.name).write_bytes(part.read_bytes())

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from pathlib import Path
+from importlib import resources
 
 __all__ = ["LANGUAGES", "LOCALE_FOLDER", "_", "activate", "language", "marked", "ngettext", "speaking", "translated"]
 
 LANGUAGES = ("en", "es")
-LOCALE_FOLDER = Path(__file__).parent / "locale"
+LOCALE_FOLDER = resources.files("neurona") / "locale"  # which is in a zip file where Neurona is
 
 _active: str | None = None
 _spoken: ContextVar[str | None] = ContextVar("language", default=None)
@@ -57,7 +57,10 @@ def language() -> str:
 
 @cache
 def _catalogue(name: str) -> gettext.NullTranslations:
-    return gettext.translation("neurona", LOCALE_FOLDER, languages=[name], fallback=name == "en")
+    if name == "en":
+        return gettext.NullTranslations()
+    with (LOCALE_FOLDER / name / "LC_MESSAGES" / "neurona.mo").open("rb") as file:
+        return gettext.GNUTranslations(file)
 
 
 def _(message: str) -> str:

@@ -18,12 +18,13 @@ from neurona.i18n import _
 from neurona.space import SearchSpec, Space, merged
 from neurona.specs import ENGINES, NEURONA, Experiment, Spec, did_you_mean, unknown_key
 
-__all__ = ["AT", "BASELINE", "LabSpec", "built_in_labs", "differences"]
+__all__ = ["AT", "BASELINE", "MOST_EXPERIMENTS", "LabSpec", "built_in_labs", "differences"]
 
 BASELINE = "baseline"
 AT = "@"  # between the name of an experiment and that of the engine that does it too
 _LARGEST_FILE = 1_000_000  # bytes; the course's lab has 2,700
-_MOST_EXPERIMENTS = 1_000
+MOST_EXPERIMENTS = 1_000
+_OF_BASELINE = ("network", "training", "engine", "notebook_val_accuracy")
 
 
 class LabSpec(Spec):
@@ -61,41 +62,46 @@ class LabSpec(Spec):
 
     @classmethod
     def _parse(cls, document: dict[str, Any], folder: Path | None) -> Self:
-        _check_keys(document, ("lab", "baseline", "experiment", "search"), ())
-        head = _table(document, "lab")
-        _check_keys(head, ("name", "dataset"), ("lab",))
-        missing = [Problem(("lab", key), _("is required.")) for key in ("name", "dataset") if key not in head]
-        declared = document.get("experiment", [])
-        if not isinstance(declared, list) or not all(isinstance(item, dict) for item in declared):
-            missing.append(Problem(("experiment",), _("must be tables, each under [[experiment]].")))
-        elif not declared and "search" not in document:
-            sentence = _("a lab needs at least one [[experiment]] beside its baseline, or a [search].")
-            missing.append(Problem(("experiment",), sentence))
-        elif len(declared) > _MOST_EXPERIMENTS:
-            sentence = _("a lab may have {most} experiments at most, but has {count}.")
-            missing.append(Problem(("experiment",), sentence.format(most=_MOST_EXPERIMENTS, count=len(declared))))
-        if missing:
-            raise SpecError(missing)
-        baseline = _table(document, "baseline")
-        _check_keys(baseline, ("network", "training", "engine", "notebook_val_accuracy"), ("baseline",))
         problems: list[Problem] = []
-        experiments = [_experiment(baseline | {"name": BASELINE, "group": BASELINE}, ("baseline",), problems)]
+        head = _table(document, "lab", problems)
+        baseline = _table(document, "baseline", problems)
+        problems += _unknown(document, ("lab", "baseline", "experiment", "search"))
+        problems += _unknown(head, ("name", "dataset"), "lab")
+        problems += _unknown(baseline, _OF_BASELINE, "baseline")
+        problems += [Problem(("lab", key), _("is required.")) for key in ("name", "dataset") if key not in head]
+        declared = _declared(document, problems)
+        known = {key: value for key, value in baseline.items() if key in _OF_BASELINE}
+        experiments = [_experiment(known | {"name": BASELINE, "group": BASELINE}, ("baseline",), problems)]
+        inherited = {
+            (problem.where[1:], problem.sentence) for problem in problems if problem.where[:1] == ("baseline",)
+        }
         for number, item in enumerate(declared, 1):
             where = ("experiment", str(item.get("name", number)))
-            shared = {key: value for key, value in baseline.items() if key in ("network", "training", "engine")}
-            experiments.append(_experiment(merged(shared, item), where, problems))
+            shared = {key: value for key, value in known.items() if key in ("network", "training", "engine")}
+            found: list[Problem] = []
+            experiments.append(_experiment(merged(shared, item), where, found))
+            problems += [each for each in found if (each.where[2:], each.sentence) not in inherited]
         names = Counter(str(item.get("name")) for item in [{"name": BASELINE}, *declared] if "name" in item)
         for name, count in names.items():
             if count > 1:
                 sentence = _("names must be different, but {count} experiments are called {name!r}.")
                 problems.append(Problem(("experiment", name, "name"), sentence.format(count=count, name=name)))
-        if problems:
-            raise SpecError(problems)
-        dataset = head["dataset"]
+        dataset = head.get("dataset")
         if folder is not None and isinstance(dataset, str) and _is_there(folder, dataset):
             dataset = str(folder / dataset)
-        lab = cls(name=head["name"], dataset=dataset, experiments=tuple(e for e in experiments if e is not None))
-        return lab.replace(search=_search(document, lab)) if "search" in document else lab
+        lab = None
+        try:
+            values = {"name": head.get("name", "?"), "dataset": "?" if dataset is None else dataset}
+            whole = [experiment for experiment in experiments if experiment is not None]
+            lab = cls(**values, experiments=tuple(whole))
+        except SpecError as error:
+            problems += [Problem(("lab", *problem.where), problem.sentence) for problem in error.problems]
+        search = None
+        if "search" in document:
+            search = _search(document, lab if len(whole) == len(experiments) else None, problems)
+        if problems or lab is None:
+            raise SpecError(problems)
+        return lab.replace(search=search) if search is not None else lab
 
     def chosen(self, patterns: Iterable[str] = ()) -> tuple[Experiment, ...]:
         """Return the baseline and the experiments whose name or group fits one of the glob `patterns`; all for none.
@@ -220,36 +226,63 @@ def _read(name_or_path: str | Path) -> tuple[str, str, Path | None]:
         raise UsageError(_("{file} cannot be read: {error}.").format(file=name, error=error.strerror)) from None
 
 
-def _table(document: Mapping[str, Any], key: str) -> dict[str, Any]:
+def _table(document: Mapping[str, Any], key: str, problems: list[Problem], *above: str) -> dict[str, Any]:
+    """Return the table under `key`; an empty one where it is none, which is noted."""
     value = document.get(key, {})
     if not isinstance(value, dict):
-        raise SpecError([Problem((key,), _("must be a table of keys and values."))])
+        problems.append(Problem((*above, key), _("must be a table of keys and values.")))
+        return {}
     return value
 
 
-def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], where: tuple[str, ...]) -> None:
-    problems = [Problem((*where, key), unknown_key(key, known)) for key in table if key not in known]
-    if problems:
-        raise SpecError(problems)
+def _unknown(table: Mapping[str, Any], known: tuple[str, ...], *where: str) -> list[Problem]:
+    return [Problem((*where, key), unknown_key(key, known)) for key in table if key not in known]
 
 
-def _search(document: Mapping[str, Any], lab: LabSpec) -> SearchSpec:
-    """Return what the table `[search]` declares, checked against the experiments that it varies."""
-    table = _table(document, "search")
-    _check_keys(table, tuple(SearchSpec.model_fields), ("search",))
+def _declared(document: Mapping[str, Any], problems: list[Problem]) -> list[dict[str, Any]]:
+    """Return the experiments' tables; none where they cannot be read, which is noted."""
+    declared = document.get("experiment", [])
+    if not isinstance(declared, list) or not all(isinstance(item, dict) for item in declared):
+        sentence = _("must be tables, each under [[experiment]].")
+    elif not declared and "search" not in document:
+        sentence = _("a lab needs at least one [[experiment]] beside its baseline, or a [search].")
+    elif len(declared) > MOST_EXPERIMENTS:
+        sentence = _("a lab may have {most} experiments at most, but has {count}.")
+        sentence = sentence.format(most=MOST_EXPERIMENTS, count=len(declared))
+    else:
+        return declared
+    problems.append(Problem(("experiment",), sentence))
+    return []
+
+
+def _search(document: Mapping[str, Any], lab: LabSpec | None, problems: list[Problem]) -> SearchSpec | None:
+    """Return what the table `[search]` declares, checked against the experiments of `lab` that it varies.
+
+    None where it cannot be, which is noted.
+    """
+    table = _table(document, "search", problems)
+    found = _unknown(table, tuple(SearchSpec.model_fields), "search")
     if "space" not in table:
-        raise SpecError([Problem(("search", "space"), _("is required."))])
-    space = Space.read(_table(table, "space"))
+        found.append(Problem(("search", "space"), _("is required.")))
     try:
-        search = SearchSpec(**{**table, "space": space})
+        space = Space.read(_table(table, "space", found, "search")) if "space" in table and not found else None
+        known = {key: value for key, value in table.items() if key in SearchSpec.model_fields}
+        search = None if space is None else SearchSpec(**{**known, "space": space})
     except SpecError as error:
-        raise SpecError(Problem(("search", *problem.where), problem.sentence) for problem in error.problems) from None
+        found += [
+            Problem(problem.where if problem.where[:1] == ("search",) else ("search", *problem.where), problem.sentence)
+            for problem in error.problems
+        ]
+    problems += found
+    if found or search is None or space is None or lab is None:
+        return None
     try:
-        bases = lab.chosen(search.race)[1:] if search.race else (lab.baseline,)
+        for base in lab.chosen(search.race)[1:] if search.race else (lab.baseline,):
+            space.check(base)
+    except SpecError as error:
+        problems += error.problems
     except UsageError as error:
-        raise SpecError([Problem(("search", "race"), str(error))]) from None
-    for base in bases:
-        space.check(base)
+        problems.append(Problem(("search", "race"), str(error)))
     return search
 
 

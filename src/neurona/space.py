@@ -17,15 +17,17 @@ from neurona.errors import Problem, SpecError
 from neurona.i18n import _
 from neurona.specs import EarlyStopping, Experiment, Network, Optimizer, Schedule, Spec, Training, did_you_mean
 from neurona.specs import unknown_key as _unknown_key
+from neurona.specs.quantities import Flag
 
-__all__ = ["DEPTH", "NONE", "WIDTH", "Parameter", "SearchSpec", "Space", "Value", "Values", "merged", "variant"]
+__all__ = ["DEPTH", "LEAF", "NONE", "WIDTH", "Parameter", "SearchSpec", "Space", "Value", "Values", "merged", "variant"]
 
 NONE = "none"  # what stands for nothing among choices: TOML has no null
 DEPTH, WIDTH = "network.depth", "network.width"  # how many hidden layers, and the units of each: `network.hidden`
-_LEAF = frozenset({"type", "low", "high", "log", "step", "base", "choices", "when"})
+LEAF = frozenset({"type", "low", "high", "log", "step", "base", "choices", "when"})
 _TRIED = 100  # points drawn at random when a space is checked; it takes 0.1 s
 
 Value = bool | int | float | str
+Number = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True)]
 Values = Mapping[str, Value]  # key -> value, of the settings that are asked for
 Draw = Callable[[str, "Parameter"], Value]
 
@@ -42,10 +44,10 @@ class Parameter(Spec):
     """
 
     type: Literal["int", "float", "categorical"] | None = None
-    low: int | float | None = None
-    high: int | float | None = None
-    log: bool = False
-    step: Annotated[float, Field(gt=0.0)] | None = None
+    low: Number | None = None
+    high: Number | None = None
+    log: Flag = False
+    step: Annotated[float, Field(strict=True, gt=0.0)] | None = None
     base: Annotated[int, Field(ge=2, strict=True)] | None = None
     choices: tuple[Any, ...] | None = None
     when: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
@@ -170,7 +172,7 @@ class Space(Spec):
         """
         problems: list[Problem] = []
         parameters: dict[str, Parameter] = {}
-        for key, leaf in _flat(table, _LEAF):
+        for key, leaf in _flat(table, LEAF):
             try:
                 if key not in _KNOWN:
                     raise SpecError([Problem((), _unknown_key(key, _KNOWN))])

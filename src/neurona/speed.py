@@ -17,7 +17,7 @@ from neurona import engine
 from neurona.data import Dataset, Split, load
 from neurona.specs import PRECISIONS, Network, Training
 
-__all__ = ["Figures", "Row", "measure"]
+__all__ = ["Figures", "Row", "measure", "product_gflops"]
 
 # Name -> network and batch size.
 _REFERENCES: dict[str, tuple[Network, int]] = {
@@ -72,8 +72,8 @@ def measure(*, data: Dataset | None = None, on_step: Callable[[str], None] = lam
     """Measure this machine, with MNIST unless `data` is given; `on_step` is told what comes next."""
     data = _first(data or load("mnist"))
     on_step("products")
-    one = _product_gflops(1)
-    every = _product_gflops(engine.cores())
+    one = product_gflops(1)
+    every = product_gflops(engine.cores())
     rows = []
     for name, (network, batch_size) in _REFERENCES.items():
         for precision in PRECISIONS:
@@ -113,10 +113,9 @@ def _epoch_gflop(network: Network, data: Dataset) -> float:
     return 2e-9 * (trained + len(data.validation) * sum(products))
 
 
-def _product_gflops(threads: int) -> float:
-    """Return 10⁹ operations a second of square products, as many side by side as `threads`."""
+def product_gflops(threads: int, *, repeats: int = 20) -> float:
+    """Return 10⁹ operations a second of `repeats` square products one after the other, in each of `threads`."""
     matrix = jnp.asarray(np.random.default_rng(0).standard_normal((_PRODUCT, _PRODUCT)), jnp.float32)
-    repeats = 20
 
     def chain(matrix: jax.Array) -> jax.Array:
         found: jax.Array = jax.lax.fori_loop(0, repeats, lambda _index, x: jnp.matmul(x, matrix) / _PRODUCT, matrix)

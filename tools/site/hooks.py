@@ -59,7 +59,7 @@ def on_post_page(output: str, *, page: Any, config: Any) -> str:
 
 
 def _reference(what: str, language: str) -> str:
-    made = subprocess.run(  # noqa: S603 - a script of this repository, and a language of two
+    made = subprocess.run(
         [sys.executable, _ROOT / "tools" / "reference.py", what],
         env=os.environ | {"NEURONA_LANG": language, "PYTHONPATH": str(_ROOT / "src")},
         capture_output=True,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import gettext
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
 from neurona import i18n
 from neurona.errors import NeuronaError, UsageError
@@ -62,5 +65,12 @@ def _take_language(words: list[str]) -> str | None:
 def _translate_typer() -> None:
     """Let Typer's own words ("Options", "Arguments") come from our catalogue."""
     os.environ["LANGUAGE"] = i18n.language()
-    gettext.bindtextdomain("neurona", str(i18n.LOCALE_FOLDER))
+    if isinstance(i18n.LOCALE_FOLDER, Path):
+        gettext.bindtextdomain("neurona", str(i18n.LOCALE_FOLDER))
+    elif i18n.language() != "en":
+        from neurona.files import on_disk
+
+        copies = ExitStack()
+        atexit.register(copies.close)
+        gettext.bindtextdomain("neurona", str(copies.enter_context(on_disk(i18n.LOCALE_FOLDER))))
     gettext.textdomain("neurona")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neurona.cli.compare import STYLES
+from neurona.cli.lab_file import about_labs
 from neurona.cli.output import print_json, progress, result
 from neurona.cli.place import GpusPerRun, On, computing_on
 from neurona.cli.study import TensorBoard, written_for_tensorboard
@@ -59,9 +60,21 @@ def lab(
         bool, typer.Option("--report/--no-report", help=_("Write the study's report too: one HTML file."))
     ] = True,
     tensorboard: TensorBoard = None,
+    check: Annotated[
+        bool, typer.Option("--check", help=_("Say what is wrong with the lab, and how long it takes; train nothing."))
+    ] = False,
+    template: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=_("Write a lab to begin with there, with comments."))
+    ] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help=_("Print the JSON Schema of lab files, for editors."))
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))] = False,
 ) -> None:
     """Run what the study lacks, then print the comparison and write the report."""
+    if check or template is not None or schema:
+        about_labs(lab, seeds, check=check, template=template, schema=schema, as_json=as_json)
+        return
     started = time.perf_counter()
     from neurona.cli.live import Progress
     from neurona.data import load

@@ -57,7 +57,7 @@ class Progress:
         wanted: Sequence[Task],
         unfinished: Sequence[Task],
         data: Dataset,
-        before: Comparison,
+        before: Comparison | None = None,
     ) -> None:
         self._data = data
         self._lines: dict[str, _Line] = {}
@@ -70,7 +70,7 @@ class Progress:
         for task in wanted:
             self._lines[task.experiment.id].done += task.id not in todo
         for line in self._lines.values():
-            line.accuracies = list(before[line.names[0]].val_accuracy)
+            line.accuracies = [] if before is None else list(before[line.names[0]].val_accuracy)
         self._total = len(wanted)
         self._started = time.monotonic()
         self._expected_done = 0.0

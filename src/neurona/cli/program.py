@@ -107,7 +107,12 @@ _add("verify", data.verify, _("Read a data set from beginning to end and check i
 program.add_typer(_study, name="study", help=_("Look after what labs have stored."), epilog=_EPILOG)
 _add("list", study.list_, _("List the studies in ./neurona-studies, or in a database."), _study)
 _add("show", study.show, _("Print a study's table; nothing is trained."), _study)
-_add("verify", study.verify, _("Check a study: hashes, completeness, the records of the test set's openings."), _study)
+_add(
+    "verify",
+    study.verify,
+    _("Check a study: hashes, completeness, openings of the test set; runs trained again."),
+    _study,
+)
 _add("export", study.export, _("Write a study as files of its own, for TensorBoard, or to MLflow."), _study)
 _add("merge", study.merge, _("Copy the runs of one study into another on the same data."), _study)
 _add("rm", study.remove, _("Remove a study for good."), _study)

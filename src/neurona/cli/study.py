@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +18,8 @@ from neurona.errors import StoreError, UsageError
 from neurona.i18n import _, ngettext
 
 if TYPE_CHECKING:
-    from neurona.store import Summary
+    from neurona.store import Summary, Task
+    from neurona.study import Rerun, Study
 
 __all__ = ["TensorBoard", "export", "list_", "merge", "remove", "show", "verify", "written_for_tensorboard"]
 
@@ -117,19 +120,90 @@ def show(
     print_engines(engines)
 
 
-def verify(study: AnyStudy = None, db: StudyDatabase = None, as_json: Json = False) -> None:
-    """Check hashes, completeness, and the records of the test set's openings."""
+def verify(
+    study: AnyStudy = None,
+    db: StudyDatabase = None,
+    rerun: Annotated[
+        int | None,
+        typer.Option(min=1, max=10_000, metavar="K", help=_("Train K runs, drawn at random, again, and compare.")),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**31, help=_("What draws them; another every time unless given."))
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="D", help=_("Where the study's data are here, if they have moved."))
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1_024, help=_("Runs at a time; as many as cores unless given."))
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check hashes, completeness, and the records of the test set's openings; train some runs again."""
+    if rerun is None and (seed is not None or dataset is not None or workers is not None):
+        raise UsageError(_("--seed, --dataset and --workers go with --rerun K."))
     found = opened(study, db)
     problems = found.verify()
+    drawn = secrets.randbelow(1_000_000) if seed is None else seed
+    again = () if rerun is None else _rerun(found, rerun, drawn, dataset, workers)
+    document: dict[str, Any] = {"lab": found.lab, "problems": problems}
+    if rerun is not None:
+        document |= {"seed": drawn, "reruns": [asdict(each) for each in again]}
     if as_json:
-        print_json({"lab": found.lab, "problems": problems})
-    elif not problems:
-        result().print("✓ " + _("the study of {lab} is whole.").format(lab=found.lab), markup=False)
+        print_json(document)
     else:
-        for problem in problems:
-            result().print(f"✗ {problem}", markup=False)
-    if problems:
+        _print_verified(found, problems, again)
+        if rerun is not None:
+            sentence = _("Drawn with --seed {seed}, which draws the same runs again.").format(seed=drawn)
+            result().print(sentence, style="dim", markup=False)
+    if problems or any(each.reproduced is False for each in again):
         raise typer.Exit(1)
+
+
+def _rerun(found: Study, count: int, seed: int, dataset: str | None, workers: int | None) -> tuple[Rerun, ...]:
+    from neurona.cli.live import Progress
+    from neurona.data import load
+
+    wanted = found.drawn_to_rerun(count, seed=seed)
+    data = load(dataset or found.dataset)
+    experiments = {task.experiment.id: task.experiment for task in wanted}
+    shown = Progress(list(experiments.values()), wanted, wanted, data)
+
+    def on_variation(task: Task, number: int, count: int) -> None:
+        sentence = _("{name}, seed {seed}, was made elsewhere: {number} of {count} variations by rounding trained")
+        sentence = sentence.format(name=task.experiment.name, seed=task.seed, number=number, count=count)
+        progress().print(sentence, style="dim", markup=False)
+
+    with shown.watched(progress()):
+        return found.rerun(wanted, data, workers=workers, on_event=shown.take, on_variation=on_variation)
+
+
+def _print_verified(found: Study, problems: Sequence[str], again: Sequence[Rerun]) -> None:
+    for problem in problems:
+        result().print(f"✗ {problem}", markup=False)
+    if not problems:
+        result().print("✓ " + _("the study of {lab} is whole.").format(lab=found.lab), markup=False)
+    for each in again:
+        name = _("{experiment}, seed {seed} (run {run}):").format(
+            experiment=each.experiment, seed=each.seed, run=each.run[:8]
+        )
+        mark, sentence = _said(each)
+        result().print(f"{mark} {name} {sentence}", markup=False)
+        for discrepancy in each.discrepancies:
+            result().print(f"    {discrepancy}", markup=False)
+
+
+def _said(each: Rerun) -> tuple[str, str]:
+    """Return a mark and a sentence about what became of a run that was trained again."""
+    elsewhere = ", ".join(each.elsewhere)
+    if each.reproduced is None:
+        sentence = _("not compared: another engine's bits are its machine's, and not the same are {names}.")
+        return "?", sentence.format(names=elsewhere)
+    if not each.reproduced:
+        return "✗", _("not reproduced.")
+    if each.compared == "bits":
+        return "✓", _("reproduced bit for bit, figures and weights.")
+    sentence = _("reproduced, as far as rounding lets it: not the same are {names}.")
+    return "✓", sentence.format(names=elsewhere)
 
 
 def export(

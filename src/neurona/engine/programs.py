@@ -59,7 +59,6 @@ if "xla_cpu_multi_thread_eigen" not in os.environ.get("XLA_FLAGS", ""):
 
 _MEMORY_SHARE = 0.7  # of the device's memory; products need room of their own
 _MOST_SIDE_BY_SIDE = 1_024  # runs; more fill no device better, and the host draws an order for each
-_MOST_PROGRAMS = 256  # kept; a server that trains what anybody asks for must not keep all
 _MOST_PROGRAMS = 512  # kept, the last used: a server that trains whatever it is asked for cannot keep all
 VALIDATION_CHUNK = 1_000  # images; what one step of the validation pass holds in memory
 

@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
+from importlib import resources
 
 import sqlalchemy as sa
 
 from neurona.errors import StoreError
+from neurona.files import on_disk
 from neurona.i18n import _
 
 __all__ = ["NEWEST", "VERSION_TABLE", "bring_up_to_date", "version"]
@@ -19,7 +20,6 @@ __all__ = ["NEWEST", "VERSION_TABLE", "bring_up_to_date", "version"]
 NEWEST = "0004"
 VERSION_TABLE = "neurona_version"  # not Alembic's default, which another program in the same database may use
 _UNVERSIONED = "0001"  # what a database is that has tables and no version: the first ones had none
-_FOLDER = Path(__file__).parent
 _LOCK_NUMBER = 0x4E6575726F6E61  # "Neurona": PostgreSQL's advisory locks are numbers
 
 _lock = threading.Lock()  # Alembic keeps the step under way in a global
@@ -57,9 +57,9 @@ def bring_up_to_date(connection: sa.Connection) -> None:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection
-    with _lock:
+    with _lock, on_disk(resources.files("neurona.migrations")) as folder:
+        config.set_main_option("script_location", str(folder).replace("%", "%%"))
         if found == _UNVERSIONED and not sa.inspect(connection).has_table(VERSION_TABLE):
             command.stamp(config, _UNVERSIONED)
         command.upgrade(config, NEWEST)

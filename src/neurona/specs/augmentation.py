@@ -13,9 +13,9 @@ from neurona.specs.spec import Spec
 
 __all__ = ["Augmentation"]
 
-Degrees = Annotated[float, Field(ge=0.0, le=180.0)]
-Pixels = Annotated[float, Field(ge=0.0, le=1000.0)]
-Part = Annotated[float, Field(ge=0.0, le=1.0)]
+Degrees = Annotated[float, Field(strict=True, ge=0.0, le=180.0)]
+Pixels = Annotated[float, Field(strict=True, ge=0.0, le=1000.0)]
+Part = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
 
 
 class Augmentation(Spec):
@@ -40,13 +40,13 @@ class Augmentation(Spec):
 
     rotation: Degrees = 0.0
     scale: Rate = 0.0
-    shear: Annotated[float, Field(ge=0.0, le=80.0)] = 0.0
+    shear: Annotated[float, Field(strict=True, ge=0.0, le=80.0)] = 0.0
     translation: Pixels = 0.0
     elastic_alpha: Pixels = 0.0
-    elastic_sigma: Annotated[float, Field(ge=1.0, le=100.0)] = 4.0
+    elastic_sigma: Annotated[float, Field(strict=True, ge=1.0, le=100.0)] = 4.0
     thickness: Part = 0.0
     erasing: Part = 0.0
-    mixup: Annotated[float, Field(ge=0.0, le=100.0)] = 0.0
+    mixup: Annotated[float, Field(strict=True, ge=0.0, le=100.0)] = 0.0
     classes: Annotated[tuple[Annotated[int, Field(ge=0, strict=True)], ...], Field(min_length=1)] | None = None
     warmup: Part = 0.0
     cooldown: Part = 0.0

@@ -30,7 +30,7 @@ class Experiment(Spec):
     network: Network = Field(default_factory=Network)
     training: Training = Field(default_factory=Training)
     engine: str = NEURONA
-    notebook_val_accuracy: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    notebook_val_accuracy: Annotated[float, Field(strict=True, ge=0.0, le=1.0)] | None = None
 
     @model_validator(mode="after")
     def _can_be(self) -> Self:

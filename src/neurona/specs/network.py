@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from neurona.errors import Problem, SpecError
 from neurona.i18n import _
-from neurona.specs.quantities import Rate
+from neurona.specs.quantities import Flag, Rate
 from neurona.specs.spec import Spec, did_you_mean, known_name
 
 __all__ = ["ACTIVATIONS", "INITIALIZERS", "NORMALIZATIONS", "Network"]
@@ -68,9 +68,9 @@ class Network(Spec):
     dropout: Rate | tuple[Rate, ...] = 0.0
     alpha_dropout: Rate | tuple[Rate, ...] = 0.0
     input_dropout: Rate = 0.0
-    input_noise: Annotated[float, Field(ge=0.0, le=100.0)] = 0.0
+    input_noise: Annotated[float, Field(strict=True, ge=0.0, le=100.0)] = 0.0
     normalization: str | None = None
-    residual: bool = False
+    residual: Flag = False
 
     @field_validator("activation")
     @classmethod

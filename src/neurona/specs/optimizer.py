@@ -8,11 +8,11 @@ from pydantic import Field, model_validator
 
 from neurona.errors import Problem, SpecError
 from neurona.i18n import _
-from neurona.specs.quantities import Bound, Decay, Penalty
+from neurona.specs.quantities import Bound, Decay, Flag, Penalty
 from neurona.specs.schedule import Schedule
 from neurona.specs.spec import Spec, with_defaults
 
-__all__ = ["OPTIMIZERS", "Optimizer"]
+__all__ = ["COMMON", "OPTIMIZERS", "Optimizer"]
 
 _ADAM: dict[str, Any] = {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
 
@@ -47,9 +47,9 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 }
 # What every optimizer also takes; not done unless given.
 _CLIPPINGS = ("clipnorm", "global_clipnorm", "clipvalue")
-_COMMON = ("weight_decay", *_CLIPPINGS)
+COMMON = ("weight_decay", *_CLIPPINGS)
 
-LearningRate = Annotated[float, Field(gt=0.0, le=1000.0)]
+LearningRate = Annotated[float, Field(strict=True, gt=0.0, le=1000.0)]
 
 
 class Optimizer(Spec):
@@ -66,16 +66,16 @@ class Optimizer(Spec):
     name: str = "adam"
     learning_rate: LearningRate | None = None
     momentum: Decay | None = None
-    nesterov: bool | None = None
+    nesterov: Flag | None = None
     beta_1: Decay | None = None
     beta_2: Decay | None = None
-    epsilon: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    epsilon: Annotated[float, Field(strict=True, gt=0.0, le=1.0)] | None = None
     rho: Decay | None = None
-    centered: bool | None = None
+    centered: Flag | None = None
     initial_accumulator_value: Penalty | None = None
     ns_steps: Annotated[int, Field(ge=1, le=20, strict=True)] | None = None
-    rms_rate: Annotated[float, Field(gt=0.0, le=1000.0)] | None = None
-    adam_lr_ratio: Annotated[float, Field(gt=0.0, le=1000.0)] | None = None
+    rms_rate: Annotated[float, Field(strict=True, gt=0.0, le=1000.0)] | None = None
+    adam_lr_ratio: Annotated[float, Field(strict=True, gt=0.0, le=1000.0)] | None = None
     adam_beta_1: Decay | None = None
     adam_beta_2: Decay | None = None
     adam_weight_decay: Penalty | None = None
@@ -91,7 +91,7 @@ class Optimizer(Spec):
         return with_defaults(
             values,
             table=OPTIMIZERS,
-            common=(*_COMMON, "schedule"),
+            common=(*COMMON, "schedule"),
             default="adam",
             unknown=_("there is no optimizer {name!r}."),
             foreign=_("the optimizer {name} has no such setting."),
@@ -114,7 +114,7 @@ class Optimizer(Spec):
     @property
     def settings(self) -> dict[str, Any]:
         """This optimizer's hyper-parameters, name -> value, none missing; of those that all have, what is given."""
-        common = {key: getattr(self, key) for key in _COMMON if getattr(self, key) is not None}
+        common = {key: getattr(self, key) for key in COMMON if getattr(self, key) is not None}
         return {key: getattr(self, key) for key in OPTIMIZERS[self.name]} | common
 
     def declared(self) -> dict[str, Any]:

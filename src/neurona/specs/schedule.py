@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from neurona.errors import Problem, SpecError
 from neurona.i18n import _
-from neurona.specs.quantities import Fraction, Penalty
+from neurona.specs.quantities import Flag, Fraction, Penalty
 from neurona.specs.spec import Spec, with_defaults
 
 __all__ = ["SCHEDULES", "Schedule"]
@@ -44,19 +44,19 @@ class Schedule(Spec):
     """
 
     name: str = "constant"
-    warmup: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    warmup_from: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
-    decay: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
-    alpha: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
-    decay_rate: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
-    staircase: bool | None = None
+    warmup: Annotated[float, Field(strict=True, ge=0.0, lt=1.0)] = 0.0
+    warmup_from: Annotated[float, Field(strict=True, ge=0.0, le=1.0)] = 0.0
+    decay: Annotated[float, Field(strict=True, gt=0.0, le=1.0)] | None = None
+    alpha: Annotated[float, Field(strict=True, ge=0.0, le=1.0)] | None = None
+    decay_rate: Annotated[float, Field(strict=True, gt=0.0, le=1.0)] | None = None
+    staircase: Flag | None = None
     boundaries: Annotated[tuple[Fraction, ...], Field(min_length=1, max_length=64)] | None = None
     factors: Annotated[tuple[Penalty, ...], Field(min_length=1, max_length=64)] | None = None
-    end_learning_rate: Annotated[float, Field(ge=0.0, le=1000.0)] | None = None
-    power: Annotated[float, Field(gt=0.0, le=100.0)] | None = None
+    end_learning_rate: Annotated[float, Field(strict=True, ge=0.0, le=1000.0)] | None = None
+    power: Annotated[float, Field(strict=True, gt=0.0, le=100.0)] | None = None
     pct_start: Fraction | None = None
-    div_factor: Annotated[float, Field(ge=1.0, le=1e9)] | None = None
-    final_div_factor: Annotated[float, Field(ge=1.0, le=1e9)] | None = None
+    div_factor: Annotated[float, Field(strict=True, ge=1.0, le=1e9)] | None = None
+    final_div_factor: Annotated[float, Field(strict=True, ge=1.0, le=1e9)] | None = None
 
     @model_validator(mode="before")
     @classmethod

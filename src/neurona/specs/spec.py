@@ -69,7 +69,7 @@ def with_defaults(
     if not isinstance(values, dict):
         return values
     name = values.get("name", default)
-    if name not in table:
+    if not isinstance(name, str) or name not in table:
         raise SpecError([Problem(("name",), unknown.format(name=name) + did_you_mean(str(name), table))])
     others = {key for settings in table.values() for key in settings} - {*table[name], *common}
     problems = [

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from neurona.specs.augmentation import Augmentation
 from neurona.specs.optimizer import Optimizer
-from neurona.specs.quantities import Bound, Decay, Penalty, Rate
+from neurona.specs.quantities import Bound, Decay, Flag, Penalty, Rate
 from neurona.specs.spec import Spec, known_name
 
 __all__ = ["MONITORS", "PRECISIONS", "EarlyStopping", "Training"]
@@ -28,8 +28,8 @@ class EarlyStopping(Spec):
 
     monitor: str = "val_loss"
     patience: Annotated[int, Field(ge=0, le=100_000, strict=True)] = 0
-    min_delta: Annotated[float, Field(ge=0.0)] = 0.0
-    restore_best_weights: bool = False
+    min_delta: Annotated[float, Field(strict=True, ge=0.0)] = 0.0
+    restore_best_weights: Flag = False
 
     @field_validator("monitor")
     @classmethod

@@ -73,6 +73,7 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "processor": _processor(),
         "cores": psutil.cpu_count(),
+        "usable_cores": _usable_cores(),
         "memory": psutil.virtual_memory().total,
     }
 
@@ -84,10 +85,15 @@ def made_by() -> str:
     Libraries, processor, and over how many cores XLA divides products: those that the process may use, or NPROC.
     """
     libraries = {name: metadata.version(name) for name in ("jax", "jaxlib", "numpy")}
-    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return json.dumps({"engine": ENGINE_VERSION, **libraries, "processor": _processor(), "cores": _usable_cores()})
+
+
+def _usable_cores() -> int | None:
+    """Return over how many cores XLA divides products."""
     told = os.environ.get("NPROC", "")
-    cores = int(told) if told.isdecimal() else own
-    return json.dumps({"engine": ENGINE_VERSION, **libraries, "processor": _processor(), "cores": cores})
+    if told.isdecimal():
+        return int(told)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 @cache

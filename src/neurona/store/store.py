@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import Any, Self
 
+import jax
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -91,7 +92,11 @@ class StoredRun:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Libraries (name -> version) and machine (`host`, `system`, `processor`, `cores`, `memory`) of so many runs."""
+    """Libraries (name -> version) and machine of so many runs.
+
+    machine: `host`, `system`, `processor`, `cores`, `usable_cores` (by the process), `memory`, `device` (`cpu`, `gpu`);
+        runs of an older Neurona have neither `usable_cores` nor `device`.
+    """
 
     versions: Mapping[str, str]
     machine: Mapping[str, Any]
@@ -348,12 +353,14 @@ class Store:
             for number, layers in enumerate(run.history.norms, 1)
             for layer, found in enumerate(layers)
         ]
+        made = provenance(run.engine)
         values = {
             "state": run.state,
             "finished": Now(),
             "compile_seconds": run.seconds.compile,
             "train_seconds": run.seconds.train,
-            "versions": json.dumps(json.loads(provenance(run.engine)["versions"]) | dict(run.versions)),
+            "versions": json.dumps(json.loads(made["versions"]) | dict(run.versions)),
+            "machine": json.dumps(json.loads(made["machine"]) | {"device": jax.default_backend()}),
             "error": None,
             "openings": sa.select(sa.func.count())
             .select_from(tables.openings)
@@ -440,13 +447,17 @@ class Store:
         return tuple(Provenance(json.loads(row[0]), json.loads(row[1]), row[2]) for row in rows)
 
     @patient
+    def made_with(self, run: str) -> Provenance:
+        """Return with what the run with id `run`, which has ended, was made."""
+        runs = tables.runs.c
+        query = sa.select(runs.versions, runs.machine).where(runs.study == self.number, runs.id == run)
+        with self.database.reading() as connection:
+            row = connection.execute(query).one()
+        return Provenance(json.loads(row.versions), json.loads(row.machine), 1)
+
     def versions(self, run: str) -> Mapping[str, str]:
         """Return the libraries (name -> version) with which the run with id `run`, which has ended, was made."""
-        runs = tables.runs.c
-        query = sa.select(runs.versions).where(runs.study == self.number, runs.id == run)
-        with self.database.reading() as connection:
-            found: Mapping[str, str] = json.loads(connection.execute(query).scalar_one())
-        return found
+        return self.made_with(run).versions
 
     def add_opening(
         self, *, user: str, reason: str, models: Sequence[ModelRecord], results: Mapping[str, Any]

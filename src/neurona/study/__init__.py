@@ -13,6 +13,7 @@ from neurona.study.comparison import (
 )
 from neurona.study.models import model_of
 from neurona.study.pair import PairComparison
+from neurona.study.rerun import Discrepancy, Rerun
 from neurona.study.seal import ChampionTest, ExperimentTest, OpenedSeal, PairTest, PickedTest
 from neurona.study.study import SEARCH_GROUP, SEARCH_SEEDS, STUDIES, STUDY_NAME, Lab, Study
 from neurona.study.table import Comparison
@@ -26,6 +27,7 @@ __all__ = [
     "ChampionTest",
     "Comparison",
     "Counts",
+    "Discrepancy",
     "ExperimentRuns",
     "ExperimentTest",
     "Finding",
@@ -36,6 +38,7 @@ __all__ = [
     "PairComparison",
     "PairTest",
     "PickedTest",
+    "Rerun",
     "Row",
     "Study",
     "assembled",

@@ -34,6 +34,7 @@ from neurona.store import (
 from neurona.study.champions import ChampionRecord, assembled, records
 from neurona.study.comparison import ExperimentRuns, rows
 from neurona.study.pair import PairComparison, compare_engines, compare_pair
+from neurona.study.rerun import Rerun, chosen, rerun
 from neurona.study.seal import OpenedSeal, check_finalists, open_seal
 from neurona.study.table import Comparison
 
@@ -238,6 +239,43 @@ class Study:
     def verify(self) -> list[str]:
         """Read the whole study and return what is wrong with it, a sentence each; an empty list is right."""
         return verify(self._store)
+
+    def drawn_to_rerun(self, count: int, *, seed: int) -> tuple[Task, ...]:
+        """Return `count` runs of the lab's experiments that have ended, drawn by `seed`, for `rerun`.
+
+        What another version of the engine made is left out: nothing here gives its bits. UsageError where none is left.
+        """
+        found = {
+            run.id: Task(run.id, runs.stored.experiment, run.seed)
+            for runs in self._family(None)
+            for run in runs.ended.values()
+        }
+        return chosen(found, count, seed=seed)
+
+    def rerun(
+        self,
+        tasks: Iterable[Task],
+        data: Dataset | None = None,
+        *,
+        workers: int | None = None,
+        on_event: Callable[[Event], None] = lambda event: None,
+        on_variation: Callable[[Task, int, int], None] = lambda task, number, count: None,
+    ) -> tuple[Rerun, ...]:
+        """Train `tasks`, of `drawn_to_rerun`, again and return of each what is reproduced; the study stays as it is.
+
+        data: the study's data set; loaded from `self.dataset` unless given. DataError when it is another.
+        workers, on_event: as `run` takes them.
+        on_variation: called with a task that was made elsewhere, how many of its variations have been trained here, and
+            of how many.
+        """
+        return rerun(
+            self._store,
+            list(tasks),
+            data or load(self.dataset),
+            workers=workers,
+            on_event=on_event,
+            on_variation=on_variation,
+        )
 
     def export(self, folder: str | Path) -> None:
         """Write the study into `folder` as CSV, JSON and safetensors; see `store.write_archive`."""
