@@ -24,7 +24,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Figure:
     """A chart.
 
@@ -42,8 +42,12 @@ class Figure:
         """Show it as Plotly does: in the notebook, else in a browser."""
         self.plot.show()
 
+    def __repr__(self) -> str:
+        return f"{self.title}\n{self.summary}"
+
     def _repr_mimebundle_(self, *arguments: Any, **options: Any) -> Any:
-        return self.plot._repr_mimebundle_(*arguments, **options)
+        bundle = self.plot._repr_mimebundle_(*arguments, **options)
+        return {**bundle, "text/plain": repr(self)}  # Plotly's own are all its numbers, pages of them
 
 
 @dataclass(frozen=True)

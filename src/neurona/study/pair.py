@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 from neurona.i18n import _
@@ -118,6 +119,12 @@ class PairComparison:
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
         ]
         return "\n".join([*table, f"{self.sentence()} {self.chance()}".strip()])
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{escape(title)}</th>" for title in ("", *map(shown_name, self.sides), _("difference")))
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in self.lines())
+        note = escape(f"{self.sentence()} {self.chance()}".strip())
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{note}</p>"
 
     def chance(self) -> str:
         """Return how often the first beats the second, as a sentence; empty where they are the same or have no runs."""
