@@ -21,22 +21,6 @@ _TWIN = re.compile(r"^\*\[(?:En español|In English)\]\([^)]*\)\*\n+", re.MULTIL
 _GENERATED = re.compile(r"<!-- generated: tools/reference\.py ([a-z-]+) -->")
 _ALTERNATE = re.compile(r'\s*<link rel="alternate"[^>]*>')
 _ENGLISH_ONLY = '!!! note ""\n    Esta página está solo en inglés.\n\n'
-_ELSEWHERE = ("cluster.md", "course.md")  # pages that a checkout may lack; any other that is missing is an error
-
-
-def on_config(config: Any) -> Any:
-    """Leave out of the navigation the pages of `_ELSEWHERE` that are not there."""
-    docs = Path(config.docs_dir)
-    for entry in config.nav:
-        for pages in entry.values():
-            if isinstance(pages, list):
-                pages[:] = [p for p in pages if not _missing(docs, p)]
-    return config
-
-
-def _missing(docs: Path, entry: dict[str, str]) -> bool:
-    (page,) = entry.values()
-    return page in _ELSEWHERE and not (docs / page).exists()
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> str:
