@@ -30,7 +30,8 @@ from neurona.store import Owner, made_by
 from neurona.study import Study
 from test_runner import LAB, table
 
-pytestmark = [  # Ray leaves the files that its processes log to open
+pytestmark = [  # Ray leaves the files that its processes log to open, and forks a process that has JAX's threads
+    pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning"),
     pytest.mark.filterwarnings("ignore:unclosed file .*/ray/session:ResourceWarning"),
     pytest.mark.filterwarnings("ignore:Exception ignored in.*/ray/session:pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -135,11 +136,17 @@ def test_a_lab_goes_on_when_its_driver_and_a_node_are_killed(
     url = server.new_database()
     words = [sys.executable, "-m", "neurona", *WORDS, "--no-report", "--db", url]
     client = [*words, "--on", nodes.for_clients]
-    with subprocess.Popen(client, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as driver:
-        assert driver.stderr is not None
-        lines = iter(driver.stderr.readline, "")
-        assert any(line.startswith("[1/8]") for line in lines)
-        driver.kill()
+    for _attempt in range(3):  # Ray gives a client's server 30 s to start, too few where other tests have the cores
+        with subprocess.Popen(client, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as driver:
+            assert driver.stderr is not None
+            said = []
+            for line in iter(driver.stderr.readline, ""):
+                said.append(line)
+                if line.startswith("[1/8]"):
+                    driver.kill()
+            if said and said[-1].startswith("["):
+                break
+    assert any(line.startswith("[1/8]") for line in said), said
     lab = neurona.Lab.load("mnist-dnn").with_epochs(1)
     ended: list[RunEnded] = []
 
@@ -155,20 +162,21 @@ def test_a_lab_goes_on_when_its_driver_and_a_node_are_killed(
     here = lab.run(seeds=2, only=only, study=tmp_path / "here")
     assert table(study) == table(here)
     assert study.store.weight_hashes() == here.store.weight_hashes()
-    again = subprocess.run([*client, "--json"], capture_output=True, text=True, cwd=tmp_path, check=True)
+    again = subprocess.run([*words, "--json"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert again.returncode == 0, again.stderr
     rows = json.loads(again.stdout)["experiments"]
     assert {row["name"] for row in rows} == {"baseline", *only}
     assert all(row["runs"]["completed"] == 2 for row in rows)
 
 
 def test_a_run_that_is_stopped_gives_its_checkpoint_and_goes_on_from_it(three: Cluster, small: Dataset) -> None:
-    heard, training = Heard(), Training(epochs=400)
+    heard, training = Heard(), Training(epochs=10_000)  # more than there is time for before it hears that it is to stop
     with pytest.raises(Interrupted):
         three.train([heard.work(training)], small, stop=lambda: bool(heard.epochs))
     assert heard.epochs == [1]
     (kept,) = heard.checkpoints
     assert kept.made_by == made_by()
-    assert 0 < len(kept.epochs) < 400
+    assert 0 < len(kept.epochs) < training.epochs
     short = training.replace(epochs=len(kept.epochs) + 2)
     three.train([heard.work(short, resume=kept)], small, stop=lambda: False)
     assert heard.epochs == [1, short.epochs - 1, short.epochs]

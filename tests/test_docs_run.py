@@ -204,6 +204,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _at(desk: Path, folder: Path, command: str) -> None:
     """Lay on `folder` what is on the desk, but of the studies only those that the command is about."""
     shutil.copytree(desk, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("studies"))
+    if written := re.search(r"--template (\S+)", command):
+        (folder / written[1]).unlink(missing_ok=True)
     names = re.findall(r"neurona-studies/([\w-]+)", command) or ["mnist-dnn"]
     for name in names if not re.match(r"lab|best|search(?!.*--explain)", command) else ():
         shutil.copytree(desk / "studies" / name, folder / "neurona-studies" / name)
