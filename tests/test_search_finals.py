@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import subprocess
@@ -310,7 +311,7 @@ def test_optunas_dashboard_opens_the_study(result: SearchResult) -> None:
                     with urllib.request.urlopen(f"{address}/dashboard", timeout=5) as page:
                         assert b"<html" in page.read()
                     break
-                except OSError:
+                except (OSError, http.client.HTTPException):  # a port that nobody has yet may connect to itself
                     time.sleep(0.25)
             with urllib.request.urlopen(f"{address}/api/studies", timeout=20) as answer:
                 names = [study["study_name"] for study in json.load(answer)["study_summaries"]]

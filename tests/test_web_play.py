@@ -5,8 +5,6 @@ import json
 import os
 import re
 import shlex
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -27,8 +25,8 @@ from neurona.run import run_id
 from neurona.web.attempts import Attempts, picture
 from neurona.web.endpoint import Refusal
 from neurona.web.jobs import Job
-from neurona.web.server import free_port
 from neurona.web.setup import AUGMENTATIONS, LIMITS, Setup, data_name, written
+from web_server import Server
 
 QUICK = "hidden=12&batch_size=20&images=200&epochs=4&speed=fast"
 FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
@@ -199,49 +197,25 @@ def test_images_that_leave_a_class_out_are_refused(mnist: Dataset) -> None:
 # The server
 
 
-class Server:
-    """`neurona serve`, as a user starts it."""
+class Served(Server):
+    """`neurona serve` with a small model, asked by several clients."""
 
-    def __init__(self, folder: Path) -> None:
-        data = neurona.load("mnist[:100]")
-        run = neurona.train(neurona.Network(hidden=(4,)), neurona.Training(epochs=1), data, seed=0)
-        Model.of(run, data).save(folder / "model.safetensors")
-        self.address = f"http://127.0.0.1:{(port := free_port('127.0.0.1', 20_000 + os.getpid() % 20_000))}"
-        words = ["serve", "--no-browser", "--port", str(port), "--model", str(folder / "model.safetensors")]
-        self.log = folder / "log"
-        with self.log.open("w") as log:
-            self._process = subprocess.Popen([sys.executable, "-m", "neurona", *words], stderr=log, stdout=log)
-        while True:
-            assert self._process.poll() is None, self.log.read_text()
-            try:
-                urllib.request.urlopen(self.address)
-            except urllib.error.URLError:
-                continue
-            break
-
-    def ask(self, path: str, body: Any = None, client: str = "test") -> tuple[int, Any]:
-        headers = {"content-type": "application/json", "x-neurona-client": client}
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.address + path, data, headers)
-        try:
-            with urllib.request.urlopen(request) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
+    def ask_as(self, client: str, path: str, body: Any = None) -> tuple[int, Any]:
+        return self.ask(path, body, **{"x-neurona-client": client})
 
     def events(self, job: str) -> Any:
-        return urllib.request.urlopen(f"{self.address}/api/jobs/{job}/events")
-
-    def end(self) -> None:
-        self._process.terminate()
-        self._process.wait(30)
+        return urllib.request.urlopen(f"{self.address}api/jobs/{job}/events")
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("served"))
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
+    data = neurona.load("mnist[:100]")
+    run = neurona.train(neurona.Network(hidden=(4,)), neurona.Training(epochs=1), data, seed=0)
+    Model.of(run, data).save(folder / "model.safetensors")
+    server = Served("--model", "model.safetensors", folder=folder)
     yield server
-    server.end()
+    server.stop()
 
 
 @pytest.mark.parametrize(
@@ -259,7 +233,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         ({"hidden": [512], "batch_size": 1, "images": 50_000}, "in the page a training may take 120"),
     ],
 )
-def test_what_is_too_much_is_refused_with_a_sentence(served: Server, setup: dict[str, Any], sentence: str) -> None:
+def test_what_is_too_much_is_refused_with_a_sentence(served: Served, setup: dict[str, Any], sentence: str) -> None:
     for path, body in (("describe", setup), ("train", {"setup": setup}), ("compare", {"first": setup, "second": {}})):
         status, problem = served.ask(f"/api/play/{path}", body)
         assert status == 400
@@ -267,7 +241,7 @@ def test_what_is_too_much_is_refused_with_a_sentence(served: Server, setup: dict
         assert "/" not in problem["title"]
 
 
-def test_what_is_offered_keeps_its_own_bounds(served: Server) -> None:
+def test_what_is_offered_keeps_its_own_bounds(served: Served) -> None:
     status, offered = served.ask("/api/play")
     assert status == 200
     for name in offered["augmentations"]:
@@ -279,19 +253,19 @@ def test_what_is_offered_keeps_its_own_bounds(served: Server) -> None:
     assert offered["limits"] == LIMITS.model_dump()
 
 
-def test_two_clients_queue_and_both_are_trained(served: Server) -> None:
+def test_two_clients_queue_and_both_are_trained(served: Served) -> None:
     long = {"setup": {"hidden": [64], "images": 20_000, "epochs": 60}}
     short = {"setup": {"hidden": [4], "images": 200, "epochs": 2}}
-    _status, first = served.ask("/api/play/train", long, client="one")
+    _status, first = served.ask_as("one", "/api/play/train", long)
     with served.events(first["job"]) as follows:
         assert b"retry" in follows.readline()
         others = [
-            served.ask("/api/play/train", short, client=f"other {number}")[1]["job"]
+            served.ask_as(f"other {number}", "/api/play/train", short)[1]["job"]
             for number in range(os.cpu_count() or 1)
         ]
         states = [served.ask(f"/api/jobs/{job}")[1]["state"] for job in others]
         assert "waiting" in states
-        assert served.ask("/api/play/train", long, client="one")[0] == 409
+        assert served.ask_as("one", "/api/play/train", long)[0] == 409
         streams = [served.events(job) for job in others]
         assert served.ask(f"/api/jobs/{first['job']}/stop", {})[0] == 200
         ends = [stream.read().decode() for stream in streams]
@@ -304,15 +278,15 @@ def test_two_clients_queue_and_both_are_trained(served: Server) -> None:
 
 
 @pytest.fixture
-def page(browser: Chromium, served: Server) -> Iterator[Chromium]:
+def page(browser: Chromium, served: Served) -> Iterator[Chromium]:
     browser.messages()
     yield browser
     assert browser.messages() == []
     browser.visit("about:blank")
 
 
-def open_tab(page: Chromium, served: Server, state: str = QUICK, *, lang: str = "en", width: int = 1280) -> None:
-    page.open(f"{served.address}/?lang={lang}#play?{state}", width=width)
+def open_tab(page: Chromium, served: Served, state: str = QUICK, *, lang: str = "en", width: int = 1280) -> None:
+    page.open(f"{served.address}?lang={lang}#play?{state}", width=width)
     page.wait("document.querySelector('[data-role=train]:enabled') !== null")
 
 
@@ -337,7 +311,7 @@ def figures(page: Chromium) -> list[str]:
     )
 
 
-def test_train_live_to_the_end_and_take_the_command_along(page: Chromium, served: Server, program: Neurona) -> None:
+def test_train_live_to_the_end_and_take_the_command_along(page: Chromium, served: Served, program: Neurona) -> None:
     open_tab(page, served, QUICK + "&dropout=0.1&augmentation=shift&seed=3")
     assert page.ask("document.querySelectorAll('.curve[data-points]').length") == 0
     page.press("[data-role=train]")
@@ -364,7 +338,7 @@ def test_train_live_to_the_end_and_take_the_command_along(page: Chromium, served
     assert f"{last['val_accuracy']:.1%}" in shown_text(page, "[data-role=status]")
 
 
-def test_pause_step_and_go_on_give_the_same_figures(page: Chromium, served: Server) -> None:
+def test_pause_step_and_go_on_give_the_same_figures(page: Chromium, served: Served) -> None:
     state = QUICK.replace("epochs=4", "epochs=40")
     open_tab(page, served, state)
     page.press("[data-role=train]")
@@ -393,7 +367,7 @@ def test_pause_step_and_go_on_give_the_same_figures(page: Chromium, served: Serv
     assert page.ask("document.querySelectorAll('.curve[data-points]').length") == 0
 
 
-def test_two_attempts_side_by_side_and_over_five_seeds(page: Chromium, served: Server) -> None:
+def test_two_attempts_side_by_side_and_over_five_seeds(page: Chromium, served: Served) -> None:
     open_tab(page, served)
     page.press("[data-role=train]")
     wait_for(page, "ended")
@@ -416,7 +390,7 @@ def test_two_attempts_side_by_side_and_over_five_seeds(page: Chromium, served: S
     assert page.violations() == []
 
 
-def test_a_link_restores_what_was_set_up_and_fixes_what_is_locked(page: Chromium, served: Server) -> None:
+def test_a_link_restores_what_was_set_up_and_fixes_what_is_locked(page: Chromium, served: Served) -> None:
     open_tab(page, served, "")
     page.press("[data-role=add-layer]")
     page.type("[data-role=layer-1]", "20")
@@ -449,9 +423,9 @@ def test_a_link_restores_what_was_set_up_and_fixes_what_is_locked(page: Chromium
 
 @pytest.mark.parametrize("state", ["hidden=9999", "epochs=5000", "activation=%3Cb%3E", "optimizer=nothing"])
 def test_an_address_that_asks_too_much_is_refused_beside_the_control(
-    page: Chromium, served: Server, state: str
+    page: Chromium, served: Served, state: str
 ) -> None:
-    page.visit(f"{served.address}/?lang=en#play?{state}")
+    page.visit(f"{served.address}?lang=en#play?{state}")
     page.wait("[...document.querySelectorAll('.complaint')].some((one) => !one.hidden)")
     assert page.ask("document.querySelector('[data-role=train]').disabled")
     field = state.partition("=")[0]
@@ -462,7 +436,7 @@ def test_an_address_that_asks_too_much_is_refused_beside_the_control(
 
 
 @pytest.mark.parametrize(("width", "scheme", "lang"), [(390, "dark", "es"), (1280, "dark", "en"), (390, "light", "en")])
-def test_everybody_can_use_it(page: Chromium, served: Server, width: int, scheme: str, lang: str) -> None:
+def test_everybody_can_use_it(page: Chromium, served: Served, width: int, scheme: str, lang: str) -> None:
     open_tab(page, served, lang=lang, width=width)
     page.turn(scheme)
     page.press("[data-role=train]")
