@@ -32,8 +32,9 @@ import psutil
 import neurona
 from neurona.compute import HERE, Compute, Work, computing
 from neurona.data import Dataset, Split
-from neurona.engine import cores, train
+from neurona.engine import train
 from neurona.engines import expected_seconds
+from neurona.machine import cores
 from neurona.runner import Event, RunEnded, tasks
 from neurona.specs import Experiment, Network, Training
 from neurona.store import Owner, Task

@@ -15,6 +15,7 @@ from itertools import pairwise
 
 from neurona import Network, Training, engine, load
 from neurona.data import Dataset
+from neurona.machine import cores
 
 EPOCHS = 4  # the first is not counted
 
@@ -55,7 +56,7 @@ def print_side_by_side(data: Dataset) -> None:
 
 def main() -> None:
     data = load("mnist")
-    print(f"{engine.cores()} cores\n\n| hidden | batch | parameters | s/epoch | GFLOP/s |\n|---|---:|---:|---:|---:|")
+    print(f"{cores()} cores\n\n| hidden | batch | parameters | s/epoch | GFLOP/s |\n|---|---:|---:|---:|---:|")
     for width in (50, 100, 200, 500, 1000):
         print_row((width,) * 2, 100, data)
     for depth in (1, 3, 5):

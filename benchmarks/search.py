@@ -104,7 +104,8 @@ def against_peers(options: argparse.Namespace, folder: Path) -> None:
 def compiling(options: argparse.Namespace, folder: Path) -> None:
     """Print which part of all cores' time a search compiles, with an empty cache of compiled programs."""
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder / "compiled")
-    from neurona.engine import cores, programs
+    from neurona.engine import programs
+    from neurona.machine import cores
     from neurona.search import Search
 
     began = time.perf_counter()

@@ -169,7 +169,9 @@ def test_a_run_that_is_late_is_shortened(study: neurona.Study, small: Dataset) -
     (member,) = stages.members()
     assert shortened == [("first", 4, 2)]
     assert member.epochs == (2,)
-    assert [(run.state, len(run.epochs)) for run in study.store.runs()] == [("complete", 2)]
+    (run,) = study.store.runs()
+    assert (run.state, len(run.epochs)) == ("complete", 2)
+    assert [len(layers) for layers in study.run_norms(run.id)] == [2, 2]
     assert make(study, small, plan, shortened={("first", 4): 2}).members() == (member,)
 
 

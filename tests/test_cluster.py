@@ -22,11 +22,12 @@ from neurona.compute.cluster import Cluster, RunError
 from neurona.data import Dataset
 from neurona.engine import Checkpoint, Interrupted, train
 from neurona.errors import ClusterError, MissingExtraError, UsageError
+from neurona.machine import made_by
 from neurona.run import Epoch, Run
 from neurona.runner import Event, RunEnded, RunFailed
 from neurona.search import Search
 from neurona.specs import Network, Training
-from neurona.store import Owner, made_by
+from neurona.store import Owner
 from neurona.study import Study
 from test_runner import LAB, table
 
@@ -136,17 +137,13 @@ def test_a_lab_goes_on_when_its_driver_and_a_node_are_killed(
     url = server.new_database()
     words = [sys.executable, "-m", "neurona", *WORDS, "--no-report", "--db", url]
     client = [*words, "--on", nodes.for_clients]
-    for _attempt in range(3):  # Ray gives a client's server 30 s to start, too few where other tests have the cores
-        with subprocess.Popen(client, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as driver:
-            assert driver.stderr is not None
-            said = []
-            for line in iter(driver.stderr.readline, ""):
-                said.append(line)
-                if line.startswith("[1/8]"):
-                    driver.kill()
-            if said and said[-1].startswith("["):
-                break
-    assert any(line.startswith("[1/8]") for line in said), said
+    with subprocess.Popen(client, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as driver:
+        assert driver.stderr is not None
+        said = []
+        while not (said and said[-1].startswith("[1/8]")):
+            said.append(driver.stderr.readline())
+            assert said[-1], said  # it has ended
+        driver.kill()
     lab = neurona.Lab.load("mnist-dnn").with_epochs(1)
     ended: list[RunEnded] = []
 
@@ -162,7 +159,7 @@ def test_a_lab_goes_on_when_its_driver_and_a_node_are_killed(
     here = lab.run(seeds=2, only=only, study=tmp_path / "here")
     assert table(study) == table(here)
     assert study.store.weight_hashes() == here.store.weight_hashes()
-    again = subprocess.run([*words, "--json"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    again = subprocess.run([*client, "--json"], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert again.returncode == 0, again.stderr
     rows = json.loads(again.stdout)["experiments"]
     assert {row["name"] for row in rows} == {"baseline", *only}
@@ -239,6 +236,11 @@ def test_a_node_with_other_libraries_is_refused(
         three.train([Heard().work(Training(epochs=1))], small, stop=lambda: False)
 
 
+def test_gpus_without_a_cluster_are_no_use() -> None:
+    with pytest.raises(UsageError, match="--gpus-per-run goes with --on"), computing(LOCAL, gpus_per_run=0.5):
+        pass
+
+
 def test_gpus_are_asked_of_a_cluster_that_has_some(three: Cluster) -> None:
     with pytest.raises(ClusterError, match="--gpus-per-run needs a GPU, but no node of the cluster has one"):
         Cluster(cluster._ray(on_loopback=True), gpus_per_run=0.25)
@@ -287,6 +289,30 @@ def test_a_checkpoint_of_another_machine_is_kept_for_a_cluster_only(small: Datas
 def test_where_there_is_no_such_place(on: str) -> None:
     with pytest.raises(UsageError, match=r"--on must be local, ray, auto, ray://HOST:PORT or HOST:PORT, but is"):
         Cluster.open(on)
+
+
+class OnceServed:
+    """A Ray that serves a client at the attempt `served`."""
+
+    def __init__(self, served: int) -> None:
+        self.served, self.attempts, self.shutdown = served, 0, lambda: None
+
+    def init(self, *, address: str) -> None:
+        assert address == "ray://head:10001"
+        self.attempts += 1
+        if self.attempts < self.served:
+            raise ConnectionAbortedError(f"Not served:\nTraceback\n  in a file\nattempt {self.attempts}\n")
+
+
+def test_a_client_that_the_head_fails_to_serve_asks_again() -> None:
+    ray = OnceServed(3)
+    cluster._be_client(ray, "ray://head:10001")
+    assert ray.attempts == 3
+    ray = OnceServed(4)
+    with pytest.raises(ConnectionAbortedError) as raised:
+        cluster._be_client(ray, "ray://head:10001")
+    assert ray.attempts == 3
+    assert cluster._in_a_line(raised.value) == "Not served: attempt 3"
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

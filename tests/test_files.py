@@ -36,6 +36,13 @@ def test_what_is_no_plain_file_is_left_as_it_is(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
 
 
+def test_a_place_that_cannot_be_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file" / "inside", tmp_path / "nowhere" / "file"):
+        with pytest.raises(UsageError, match=f"{place.name} cannot be written"):
+            write_whole(b"content", place)
+
+
 def test_json_has_no_nan() -> None:
     assert finite({"a": [1, math.nan, (2.5, -math.inf)], "b": "nan"}) == {"a": [1, None, [2.5, None]], "b": "nan"}
 

@@ -127,6 +127,14 @@ def test_every_problem_is_said_with_its_key_and_a_hint(said: Said) -> None:
     assert (document["lab"], document["seconds"]) == (None, None)
 
 
+def test_an_empty_file_lacks_three_things(said: Said) -> None:
+    Path("lab.toml").touch()
+    code, out, _err = said("lab.toml", "--check")
+    assert code == 2
+    found = [line.split(": ")[1] for line in out.splitlines() if line.startswith("✗")]
+    assert found == ["lab.name", "lab.dataset", "experiment"]
+
+
 def test_what_only_the_data_tell(said: Said, images: Path) -> None:
     lab(
         '[[experiment]]\nname = "a"\ntraining.class_weight = [1.0, 2.0]\n'

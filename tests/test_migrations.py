@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 
 from neurona import migrations
 from neurona.errors import StoreError
-from neurona.store import Store, sqlite_url, tables
+from neurona.store import Store, openings, sqlite_url, tables
 from neurona.store.database import Database
 
 OLD = Path(__file__).parent / "data" / "unversioned.sql"
@@ -55,7 +55,7 @@ def test_a_database_without_a_version_is_brought_up_to_date(old: str) -> None:
     assert (under_way.state, complete.state, complete.openings) == ("running", "complete", 0)
     assert complete.epochs[0].loss == 1.0
     assert store.weights(complete.id)[0]["kernel"].tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert store.openings() == ()
+    assert openings(store) == ()
     again = Store.open(old, study="study")
     assert again.runs() == store.runs()
 

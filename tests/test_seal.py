@@ -30,7 +30,7 @@ import neurona
 from neurona.data import Dataset
 from neurona.errors import DataError, StoreError, UsageError
 from neurona.opening import BEFORE_ALL
-from neurona.store import Store, sqlite_url
+from neurona.store import Store, add_opening, openings, sqlite_url, verify_openings
 from neurona.study import Lab, OpenedSeal, Study
 
 LAB = """
@@ -163,7 +163,7 @@ def test_an_opening_is_recorded_for_good(folder: Path) -> None:
     assert all(hashes[model.run] == model.sha256 for model in record.models)
     assert json.loads(json.dumps(record.results)) == record.results
     assert record.results["experiments"][0]["accuracies"] == list(seal.experiments[0].accuracies)
-    assert stored(folder).verify_openings() == []
+    assert verify_openings(stored(folder)) == []
     for shown in (repr(seal), seal._repr_html_()):
         assert "opening 1 of this study" in shown
         assert "the width is settled" in shown
@@ -177,7 +177,7 @@ def test_opening_again_works_and_is_counted(folder: Path) -> None:
     assert second.opening.previous == first.opening.hash
     assert study.compare().openings == 2
     assert "opened 2 times" in repr(study.compare())
-    assert stored(folder).verify_openings() == []
+    assert verify_openings(stored(folder)) == []
 
 
 def test_what_ends_afterwards_is_marked(folder: Path, trained: Path) -> None:
@@ -220,9 +220,9 @@ def test_a_record_edited_by_hand_is_noticed(folder: Path, statement: str, senten
     study = opened(folder)
     study.open_seal(["wide"], "final")
     study.open_seal(["wide"], "again")
-    assert stored(folder).verify_openings() == []
+    assert verify_openings(stored(folder)) == []
     change(folder, statement)
-    problems = stored(folder).verify_openings()
+    problems = verify_openings(stored(folder))
     assert any(re.search(sentence, problem) for problem in problems), problems
 
 
@@ -232,7 +232,7 @@ def test_a_record_rewritten_with_its_hash_breaks_the_chain(folder: Path) -> None
     study.open_seal(["wide"], "again")
     forged = replace(study.openings()[0], reason="forged").hashed()
     change(folder, "UPDATE openings SET reason = ?, hash = ? WHERE number = 1", forged.reason, forged.hash)
-    assert stored(folder).verify_openings() == [
+    assert verify_openings(stored(folder)) == [
         "the record of opening 2 of the test set does not follow the one before it."
     ]
 
@@ -241,11 +241,11 @@ def test_openings_at_one_moment_make_one_chain(database: str) -> None:
     store = Store.open(database, study="study", lab="mine", dataset="mnist", fingerprint="f" * 64)
     with ThreadPoolExecutor(8) as pool:
         records = list(
-            pool.map(lambda number: store.add_opening(user="me", reason=f"{number}", models=[], results={}), range(24))
+            pool.map(lambda number: add_opening(store, user="me", reason=f"{number}", models=[], results={}), range(24))
         )
     assert {record.number for record in records} == set(range(1, 25))
-    assert {record.reason for record in store.openings()} == {str(number) for number in range(24)}
-    assert store.verify_openings() == []
+    assert {record.reason for record in openings(store)} == {str(number) for number in range(24)}
+    assert verify_openings(store) == []
 
 
 REFUSED = {
@@ -286,7 +286,7 @@ def test_no_look_without_a_record(folder: Path, monkeypatch: pytest.MonkeyPatch)
     def fail(*_args: object, **_kwargs: object) -> None:
         raise StoreError("the disk is full")
 
-    monkeypatch.setattr(Store, "add_opening", fail)
+    monkeypatch.setattr("neurona.study.seal.add_opening", fail)
     with pytest.raises(StoreError, match="the disk is full"):
         opened(folder).open_seal(["wide"], "final")
 

@@ -19,7 +19,7 @@ from neurona import stats
 from neurona.errors import MissingExtraError, UsageError
 from neurona.run import Epoch, History, Run, run_id
 from neurona.specs import EarlyStopping, Experiment, Network, Training
-from neurona.store import Owner, Store, StoredExperiment, Task, sqlite_url
+from neurona.store import Owner, Store, StoredExperiment, Task, add_opening, sqlite_url
 from neurona.study import Study
 
 FINGERPRINT = "f" * 64
@@ -264,7 +264,7 @@ def test_exports_that_cannot_be(made: Made, tmp_path: Path, monkeypatch: pytest.
 def test_what_ended_after_an_opening_is_marked(made: Made) -> None:
     study, store = made()
     assert study.compare().note == ""
-    store.add_opening(user="me", reason="because", models=[], results={})
+    add_opening(store, user="me", reason="because", models=[], results={})
     add(store, FAMILY[-1], {0: 0.97})
     table = study.compare()
     assert {row.experiment.name: row.after_opening for row in table.rows if row.after_opening} == {"missing": 1}

@@ -5,9 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ import pytest
 import neurona
 from chromium import Chromium
 from neurona.data import Dataset
-from neurona.errors import SpecError, StoreError
+from neurona.errors import SpecError
 from neurona.study import Comparison, Study
 from neurona.web.endpoint import Refusal
 from neurona.web.lab import LabRuns, Studies, documents
@@ -194,34 +192,19 @@ def test_a_study_is_found_by_its_name_alone(shelf: Studies, small_study: Study) 
 def test_a_study_that_another_process_fills_is_followed(mnist: Dataset, tmp_path: Path) -> None:
     folder = classroom(mnist, tmp_path)
     shelf = Studies(folder / "neurona-studies")
-    words = ["lab", "tiny.toml", "--seeds", "100", "--study", "neurona-studies/tiny", "--no-report"]
-    filling = subprocess.Popen(
-        [sys.executable, "-m", "neurona", *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        stands = watched(shelf, lambda stands: stands.done >= 2)
-        assert stands.state == "elsewhere"
-        assert stands.planned == 300
+    words = [sys.executable, "-m", "neurona", "lab", "tiny.toml", "--seeds", "100", "--no-report"]
+    with subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as filling:
+        assert filling.stderr is not None
+        assert any(line.startswith("[2/300]") for line in filling.stderr)
+        stands = documents.progress("tiny", shelf.get("tiny"), None)
+        assert (stands.state, stands.planned) == ("elsewhere", 300)
         assert {run.epochs for run in stands.running} == {20}
         filling.send_signal(signal.SIGINT)
-        assert filling.wait(timeout=60) == 130
-    finally:
-        filling.kill()
-        filling.wait()
+        filling.communicate(timeout=60)
+    assert filling.returncode == 130
     stands = documents.progress("tiny", shelf.get("tiny"), None)
     assert stands.state == "unfinished"
     assert 2 <= stands.done < 300
-
-
-def watched(shelf: Studies, so: Callable[[documents.Progress], bool]) -> documents.Progress:
-    """Return how the study `tiny` stands as soon as it is `so`."""
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        with suppress(StoreError):  # it is being made
-            if "tiny" in shelf.names() and so(stands := documents.progress("tiny", shelf.get("tiny"), None)):
-                return stands
-        time.sleep(0.05)
-    raise TimeoutError
 
 
 def test_the_table_is_the_comparison(small_study: Study) -> None:

@@ -18,44 +18,22 @@ from rich.text import Text
 
 import neurona
 from neurona.cli.program import program
-from neurona.space import Parameter, SearchSpec
-from neurona.specs import (
-    ACTIVATIONS,
-    INITIALIZERS,
-    MONITORS,
-    NORMALIZATIONS,
-    OPTIMIZERS,
-    PRECISIONS,
-    SCHEDULES,
-    Augmentation,
-    EarlyStopping,
-    Network,
-    Optimizer,
-    Schedule,
-    Spec,
-    Training,
-)
+from neurona.schema import lab_schema
+from neurona.specs import OPTIMIZERS, SCHEDULES, Spec
 
-_TABLES: tuple[tuple[str, type[Spec]], ...] = (
-    ("network", Network),
-    ("training", Training),
-    ("training.optimizer", Optimizer),
-    ("training.optimizer.schedule", Schedule),
-    ("training.early_stopping", EarlyStopping),
-    ("training.augmentation", Augmentation),
-    ("search", SearchSpec),
-    ("search.space.KEY", Parameter),
-)
-# What the descriptions of the keys call by these names.
-_NAMES = {
-    "ACTIVATIONS": ACTIVATIONS,
-    "INITIALIZERS": INITIALIZERS,
-    "NORMALIZATIONS": NORMALIZATIONS,
-    "OPTIMIZERS": OPTIMIZERS,
-    "SCHEDULES": SCHEDULES,
-    "MONITORS": MONITORS,
-    "PRECISIONS": PRECISIONS,
+# Table of a lab file -> where its schema is.
+_TABLES = {
+    "network": ("definitions", "network"),
+    "training": ("definitions", "training"),
+    "training.optimizer": ("definitions", "optimizer"),
+    "training.optimizer.schedule": ("definitions", "schedule"),
+    "training.early_stopping": ("definitions", "early-stopping"),
+    "training.augmentation": ("definitions", "augmentation"),
+    "search": ("properties", "search"),
+    "search.space.KEY": ("definitions", "parameter"),
 }
+# Of what there are kinds of: table -> kind -> its settings, which have a table of their own.
+_KINDS = {"training.optimizer": OPTIMIZERS, "training.optimizer.schedule": SCHEDULES}
 
 
 def command_line() -> str:
@@ -112,21 +90,23 @@ def _cell(text: str) -> str:
 def lab_file() -> str:
     """Return the keys of a lab file, table by table: what each may be, its default, what it does."""
     lines: list[str] = []
-    for where, spec in _TABLES:
-        schema = spec.model_json_schema()
-        said, told = _told(schema["description"], schema["properties"])
-        lines += [f"## {where}", "", said, "", "| key | value | default | |", "|---|---|---|---|"]
-        for key, value in schema["properties"].items():
+    schema = lab_schema()
+    for name, (part, key) in _TABLES.items():
+        table = _table(schema[part][key])
+        lines += [f"## {name}", "", table["description"], "", "| key | value | default | |", "|---|---|---|---|"]
+        for field, value in table["properties"].items():
             default = "" if value.get("default") is None else f"`{_toml(value['default'])}`"
-            lines.append(f"| `{key}` | {_cell(_kind(value))} | {default} | {_cell(told.get(key, ''))} |")
+            words = value.get("description", "").partition("Unless given: ")[0]  # which is in the table of the kinds
+            lines.append(f"| `{field}` | {_cell(_kind(value, schema))} | {default} | {_cell(words.strip())} |")
         lines.append("")
-        if spec is Optimizer:
-            lines += ["| optimizer | its hyper-parameters |", "|---|---|", *_settings(OPTIMIZERS), ""]
-        if spec is Schedule:
-            lines += ["| schedule | its settings |", "|---|---|", *_settings(SCHEDULES), ""]
-    lines += ["## names", "", "| in the tables above | |", "|---|---|"]
-    lines += [f"| `{name}` | {', '.join(f'`{one}`' for one in values)} |" for name, values in _NAMES.items()]
-    return "\n".join([*lines, ""])
+        if kinds := _KINDS.get(name):
+            lines += [f"| {name.rpartition('.')[2]} | its settings |", "|---|---|", *_settings(kinds), ""]
+    return "\n".join(lines)
+
+
+def _table(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a table, where a name or a list does too."""
+    return next((branch for branch in schema.get("anyOf", ()) if "properties" in branch), schema)
 
 
 def _settings(table: dict[str, dict[str, Any]]) -> list[str]:
@@ -140,42 +120,25 @@ def _setting(key: str, value: Any) -> str:
     return f"`{key}`" if value is None else f"`{key} = {_toml(value)}`"
 
 
-def _told(docstring: str, keys: dict[str, Any]) -> tuple[str, dict[str, str]]:
-    """Return what a docstring says of the whole, and what it says of each key in its lines `key, key: …`."""
-    whole: list[str] = []
-    told: dict[str, str] = {}
-    current: list[str] = []
-    for line in docstring.splitlines():
-        found = re.match(r"([a-z0-9_, ]+): (.*)", line)
-        names = [name.strip() for name in found[1].split(",")] if found else []
-        if found and set(names) <= set(keys):
-            current = names
-            told |= dict.fromkeys(names, found[2])
-        elif current and line.startswith(" "):
-            told |= {name: f"{told[name]} {line.strip()}" for name in current}
-        else:
-            current = []
-            whole.append(line)
-    return "\n".join(whole).strip(), told
-
-
-def _kind(schema: dict[str, Any]) -> str:
-    if "anyOf" in schema:
-        kinds = [_kind(one) for one in schema["anyOf"] if one.get("type") != "null"]
-        return " or ".join(dict.fromkeys(kinds))
-    if "$ref" in schema:
-        return "a table"
-    if "enum" in schema:
-        return ", ".join(f"`{one}`" for one in schema["enum"])
-    if schema.get("type") == "array":
-        return f"a list of: {_kind(schema['items'])}" if schema.get("items") else "a list"
+def _kind(value: dict[str, Any], schema: dict[str, Any]) -> str:
+    if "anyOf" in value:
+        return " or ".join(dict.fromkeys(_kind(one, schema) for one in value["anyOf"]))
+    if "allOf" in value:
+        return _kind(value["allOf"][0], schema)
+    if "$ref" in value:
+        named = "anyOf" in schema["definitions"][value["$ref"].rpartition("/")[2]]
+        return "a name or a table" if named else "a table"
+    if "enum" in value:
+        return ", ".join(f"`{one}`" for one in value["enum"])
+    if value.get("type") == "array":
+        return f"a list of: {_kind(value['items'], schema)}" if value.get("items") else "a list"
     names = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false"}
     bounds = [
-        f"{sign} {schema[key]:g}"
+        f"{sign} {value[key]:g}"
         for key, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<"))
-        if key in schema
+        if key in value
     ]
-    return " ".join([names.get(schema.get("type", ""), "a table"), ", ".join(bounds)]).strip()
+    return " ".join([names.get(value.get("type", ""), "a table"), ", ".join(bounds)]).strip()
 
 
 def _toml(value: Any) -> str:

@@ -13,8 +13,9 @@ from neurona.i18n import _
 from neurona.run import Epoch, Parameters, Run
 from neurona.specs import NEURONA, Experiment, Network, Training, check_engine
 
-__all__ = ["ONE_AT_A_TIME", "check_ready", "expected_seconds", "train"]
+__all__ = ["FITTED_GFLOPS", "ONE_AT_A_TIME", "check_ready", "expected_seconds", "train"]
 
+FITTED_GFLOPS = 80.0  # in products, of the core on which the constants of `expected_seconds` were fitted
 ONE_AT_A_TIME = frozenset({"keras"})  # engines that train one run of a process at a time
 
 
@@ -29,13 +30,13 @@ def check_ready(engine: str) -> None:
 def expected_seconds(experiment: Experiment, data: Dataset) -> float:
     """Return a rough time for one run on one core: good enough to start long runs first and to guess what is left.
 
-    The constants were fitted on a 2.3 GHz server core: 80 GFLOP/s in products, 8 µs a step, 0.5 ns a parameter a step;
-    230 µs more a step of Keras' on JAX.
+    The constants were fitted on a 2.3 GHz server core: `FITTED_GFLOPS` in products, 8 µs a step, 0.5 ns a parameter a
+    step; 230 µs more a step of Keras' on JAX.
     """
     parameters = experiment.network.parameters(data.image_shape, len(data.class_names))
     steps = math.ceil(len(data.train) / experiment.training.batch_size)
     step = 8e-6 + parameters * 0.5e-9 + (230e-6 if experiment.engine == "keras" else 0.0)
-    epoch = len(data.train) * parameters * 6 / 80e9 + steps * step
+    epoch = len(data.train) * parameters * 6 / (1e9 * FITTED_GFLOPS) + steps * step
     return experiment.training.epochs * epoch
 
 

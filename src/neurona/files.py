@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +29,8 @@ def write_whole(content: bytes, path: Path) -> None:
         beside.write_bytes(content)
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # where a part of the path is no folder, it cannot be there either
+            beside.unlink()
         raise UsageError(_("{file} cannot be written: {error}.").format(file=path, error=error.strerror)) from None
 
 

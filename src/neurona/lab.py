@@ -91,7 +91,7 @@ class LabSpec(Spec):
             dataset = str(folder / dataset)
         lab = None
         try:
-            values = {"name": head.get("name", "?"), "dataset": "?" if dataset is None else dataset}
+            values = {"name": head.get("name", "unnamed"), "dataset": "unnamed" if dataset is None else dataset}
             whole = [experiment for experiment in experiments if experiment is not None]
             lab = cls(**values, experiments=tuple(whole))
         except SpecError as error:

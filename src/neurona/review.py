@@ -12,18 +12,17 @@ from neurona import objective
 from neurona.data import Dataset, load
 from neurona.engine import sizes, workers_here
 from neurona.engine.programs import arguments
-from neurona.engines import check_ready
+from neurona.engines import FITTED_GFLOPS, check_ready, expected_seconds
 from neurona.errors import NeuronaError, Problem, SpecError
 from neurona.i18n import _, marked
 from neurona.lab import LabSpec
-from neurona.runner import expected_seconds, tasks
+from neurona.runner import tasks
 from neurona.specs import NEURONA, Experiment
 from neurona.speed import product_gflops
 
 __all__ = ["Review", "review"]
 
 _ALONE = marked("has no effect: there is no hidden layer.")
-_FITTED_GFLOPS = 80.0  # of the core on which the constants of `runner.expected_seconds` were fitted
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def review(name_or_path: str | Path, *, seeds: int = 5) -> Review:
         data = load(lab.dataset)
     except NeuronaError as error:
         return Review((*problems, Problem(("lab", "dataset"), str(error))), notes, lab)
-    found = [note for experiment in lab.experiments for note in _with_data(experiment, data)]
+    found = [note for number, experiment in enumerate(lab.experiments) for note in _with_data(number, experiment, data)]
     problems += [problem for is_problem, problem in found if is_problem]
     notes += tuple(note for is_problem, note in found if not is_problem)
     wanted = tasks(lab.experiments, seeds, data.fingerprint)
@@ -92,7 +91,7 @@ def _seconds(experiments: list[Experiment], data: Dataset) -> tuple[float, int]:
     The pace is that of this machine's products against those of the machine where the guess was fitted.
     """
     workers = workers_here()
-    pace = _FITTED_GFLOPS / product_gflops(1, repeats=5)
+    pace = FITTED_GFLOPS / product_gflops(1, repeats=5)
     each = [pace * expected_seconds(experiment, data) for experiment in experiments]
     return max(sum(each) / workers, *each), workers
 
@@ -149,9 +148,9 @@ def _idle(experiment: Experiment) -> Iterator[tuple[str, str]]:
         yield "training.optimizer.schedule.warmup_from", _("has no effect without a warm-up.")
 
 
-def _with_data(experiment: Experiment, data: Dataset) -> Iterator[tuple[bool, Problem]]:
+def _with_data(number: int, experiment: Experiment, data: Dataset) -> Iterator[tuple[bool, Problem]]:
     """Yield, with whether they are problems, those of an experiment on its data."""
-    where = ("experiment", experiment.name) if experiment.name != "baseline" else ("baseline",)
+    where = _place(experiment, number)
     training = experiment.training
     its = sizes(data)
     try:  # all that training itself would find

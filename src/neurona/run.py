@@ -121,7 +121,7 @@ class Run:
     fingerprint: of the data set.
     engine: what trained it.
     versions: of the engine's libraries, where it has others than Neurona; of all, where it was trained elsewhere.
-    machine: the one it was trained on, as `store.machine` tells it, where that is not the one that stores it.
+    machine: the one it was trained on, as `machine.trained_on` tells it, where that is not the one that stores it.
     """
 
     network: Network

@@ -27,7 +27,6 @@ __all__ = [
     "RunFailed",
     "RunStarted",
     "check_engines",
-    "expected_seconds",
     "heartbeat",
     "kept_checkpoint",
     "run_tasks",

@@ -15,6 +15,7 @@ import numpy as np
 
 from neurona import engine
 from neurona.data import Dataset, Split, load
+from neurona.machine import cores
 from neurona.specs import PRECISIONS, Network, Training
 
 __all__ = ["Figures", "Row", "measure", "product_gflops"]
@@ -73,7 +74,7 @@ def measure(*, data: Dataset | None = None, on_step: Callable[[str], None] = lam
     data = _first(data or load("mnist"))
     on_step("products")
     one = product_gflops(1)
-    every = product_gflops(engine.cores())
+    every = product_gflops(cores())
     rows = []
     for name, (network, batch_size) in _REFERENCES.items():
         for precision in PRECISIONS:
@@ -81,7 +82,7 @@ def measure(*, data: Dataset | None = None, on_step: Callable[[str], None] = lam
             rows.append(
                 _row(name, network, Training(batch_size=batch_size, epochs=_REPEATS, precision=precision), data)
             )
-    return Figures(engine.cores(), jax.__version__, one, every, tuple(rows))
+    return Figures(cores(), jax.__version__, one, every, tuple(rows))
 
 
 def _first(data: Dataset) -> Dataset:
@@ -96,7 +97,7 @@ def _first(data: Dataset) -> Dataset:
 def _row(name: str, network: Network, training: Training, data: Dataset) -> Row:
     alone = engine.train(network, training, data, seed=0)
     seconds = min(alone.history["seconds"])
-    runs = engine.cores()
+    runs = cores()
     with ThreadPoolExecutor(runs) as pool:
         started = time.perf_counter()
         list(pool.map(lambda seed: engine.train(network, training, data, seed=seed), range(runs)))

@@ -125,9 +125,10 @@ def best(
         record = _begun(study, name, options, data, compute, workers)
         plan = _plan(record)
         on_event(Planned(plan))
+        making = _Making(study, plan, data, compute, on_event)
         if not record.is_ready:
-            record = _trained(study, record, plan, data, compute, on_event)
-        student = _student(study, record, plan, data, compute, on_event) if plan.student is not None else None
+            record = making.trained(record)
+        student = making.student(record) if plan.student is not None else None
     return Champion(study, record, student)
 
 
@@ -188,62 +189,57 @@ class _Kept:
         keep(self.study.store, self.record)
 
 
-def _stages(kept: _Kept, plan: Plan, data: Dataset, compute: Compute, on_event: Callable[[Event], None]) -> Stages:
-    return Stages(
-        kept.study.store,
-        data,
-        plan,
-        compute=compute,
-        shortened=kept.shortened,
-        on_shortened=kept.shorten,
-        on_event=on_event,
-    )
+@dataclass(frozen=True)
+class _Making:
+    """What a champion is made of and with, and who hears of it."""
 
+    study: Study
+    plan: Plan
+    data: Dataset
+    compute: Compute
+    on_event: Callable[[Event], None]
 
-def _trained(
-    study: Study,
-    record: ChampionRecord,
-    plan: Plan,
-    data: Dataset,
-    compute: Compute,
-    on_event: Callable[[Event], None],
-) -> ChampionRecord:
-    kept = _Kept(study, record)
-    members = _stages(kept, plan, data, compute, on_event).members()
-    watched = [study.store.weights(member.runs[0]) for member in members]
-    return _calibrated(study, replace(kept.record, members=members), watched, data)
+    def stages(self, kept: _Kept) -> Stages:
+        """Return what trains."""
+        return Stages(
+            self.study.store,
+            self.data,
+            self.plan,
+            compute=self.compute,
+            shortened=kept.shortened,
+            on_shortened=kept.shorten,
+            on_event=self.on_event,
+        )
 
+    def trained(self, record: ChampionRecord) -> ChampionRecord:
+        """Return the record with members that are trained to their end."""
+        kept = _Kept(self.study, record)
+        members = self.stages(kept).members()
+        watched = [self.study.store.weights(member.runs[0]) for member in members]
+        return _calibrated(self.study, replace(kept.record, members=members), watched, self.data)
 
-def _student(
-    study: Study,
-    record: ChampionRecord,
-    plan: Plan,
-    data: Dataset,
-    compute: Compute,
-    on_event: Callable[[Event], None],
-) -> ChampionRecord:
-    """Return the record of the small network that learns the answers of the members before they saw validation."""
-    name = student_name(record.name, plan)
-    there = records(study.store).get(name)
-    if there is not None and there.is_ready:
-        return there
-    watched = [study.store.weights(member.runs[0]) for member in record.members]
-    identity = " ".join(member.runs[0] for member in record.members)
-    kept = _Kept(study, record)
-    teacher = replace(assembled(study.store, record), members=tuple(watched))
-    member = _stages(kept, plan, data, compute, on_event).student(
-        Teacher(record.network, teacher.plain_members()), identity
-    )
-    assert plan.student is not None and plan.student_training is not None  # noqa: S101, PT018 - else there is none
-    begun = replace(
-        kept.record,
-        name=name,
-        network=plan.student,
-        training=plan.student_training,
-        members=(member,),
-        views=(View(),),
-    )
-    return _calibrated(study, begun, [study.store.weights(member.runs[0])], data)
+    def student(self, record: ChampionRecord) -> ChampionRecord:
+        """Return the record of the small network that learns the answers of the members before they saw validation."""
+        store, plan = self.study.store, self.plan
+        name = student_name(record.name, plan)
+        there = records(store).get(name)
+        if there is not None and there.is_ready:
+            return there
+        watched = [store.weights(member.runs[0]) for member in record.members]
+        identity = " ".join(member.runs[0] for member in record.members)
+        kept = _Kept(self.study, record)
+        teacher = replace(assembled(store, record), members=tuple(watched))
+        member = self.stages(kept).student(Teacher(record.network, teacher.plain_members()), identity)
+        assert plan.student is not None and plan.student_training is not None  # noqa: S101, PT018 - else there is none
+        begun = replace(
+            kept.record,
+            name=name,
+            network=plan.student,
+            training=plan.student_training,
+            members=(member,),
+            views=(View(),),
+        )
+        return _calibrated(self.study, begun, [store.weights(member.runs[0])], self.data)
 
 
 def student_name(name: str, plan: Plan) -> str:

@@ -231,7 +231,7 @@ class Stages:
         """Return `shorter`, with the checkpoint that `task` has got to; that is forgotten itself."""
         kept = kept_checkpoint(task, self._store, self._compute)
         if kept is not None:
-            self._store.keep_checkpoint(shorter, self._owner, kept.epochs, kept.arrays, by=kept.made_by)
+            self._store.keep_checkpoint(shorter, self._owner, kept.epochs, kept.arrays, kept.norms, by=kept.made_by)
         self._store.abandon(task, self._owner)
         return shorter
 

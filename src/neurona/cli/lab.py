@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +11,7 @@ import typer
 
 from neurona.cli.compare import STYLES
 from neurona.cli.lab_file import about_labs
-from neurona.cli.output import print_json, progress, result
+from neurona.cli.output import print_json, progress, result, stopping_cleanly
 from neurona.cli.place import GpusPerRun, On, computing_on
 from neurona.cli.study import TensorBoard, written_for_tensorboard
 from neurona.errors import NeuronaError
@@ -100,7 +98,7 @@ def lab(
     shown = Progress(chosen, wanted, opened.unfinished(wanted), data, opened.compare(seeds=seeds))
     with (
         computing_on(on, workers, gpus_per_run) as compute,
-        _stopping_cleanly(opened, place),
+        stopping_cleanly(place, lambda: sum(row.runs.completed + row.runs.diverged for row in opened.compare().rows)),
         shown.watched(progress()),
     ):
         opened.run(wanted, data, workers=workers, compute=compute, on_event=shown.take)
@@ -170,21 +168,6 @@ def _written_tensorboard(study: Study, folder: Path) -> int | None:
         sentence = _("The runs could not be written for TensorBoard: {error}").format(error=error)
         progress().print(sentence, style="bold red", markup=False)
         return None
-
-
-@contextmanager
-def _stopping_cleanly(study: Study, place: str) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        kept = sum(row.runs.completed + row.runs.diverged for row in study.compare().rows)
-        sentence = ngettext(
-            "Stopped. {count} run is kept in {place}; the same command goes on from there.",
-            "Stopped. {count} runs are kept in {place}; the same command goes on from there.",
-            kept,
-        )
-        progress().print(sentence.format(count=kept, place=place), style="bold")
-        sys.exit(130)
 
 
 _NARROW = 100  # columns of a terminal under which the table leaves out what is not needed to read the verdicts

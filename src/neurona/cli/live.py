@@ -15,10 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from neurona.data import Dataset
+from neurona.engines import expected_seconds
 from neurona.i18n import _
 from neurona.lab import AT
 from neurona.run import kept_epoch
-from neurona.runner import EpochEnded, Event, RunEnded, RunFailed, RunStarted, expected_seconds
+from neurona.runner import EpochEnded, Event, RunEnded, RunFailed, RunStarted
 from neurona.specs import NEURONA, Experiment
 from neurona.store import Task
 from neurona.study import Comparison, counted_accuracy

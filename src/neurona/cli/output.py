@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from neurona.files import finite
-from neurona.i18n import _
+from neurona.i18n import _, ngettext
 
 __all__ = ["confirmed", "print_json", "progress", "result", "stopping_cleanly"]
 
@@ -39,13 +39,20 @@ def confirmed(question: str) -> bool:
 
 
 @contextmanager
-def stopping_cleanly(place: str) -> Iterator[None]:
-    """End the program on Ctrl-C with a sentence that says where what there is is kept."""
+def stopping_cleanly(place: str, kept: Callable[[], int] | None = None) -> Iterator[None]:
+    """End the program on Ctrl-C with a sentence that says where what there is is kept; `kept` counts its runs."""
     try:
         yield
     except KeyboardInterrupt:
+        count = 0 if kept is None else kept()
         sentence = _("Stopped. What there is is kept in {place}; the same command goes on from there.")
-        progress().print(sentence.format(place=place), style="bold")
+        if kept is not None:
+            sentence = ngettext(
+                "Stopped. {count} run is kept in {place}; the same command goes on from there.",
+                "Stopped. {count} runs are kept in {place}; the same command goes on from there.",
+                count,
+            )
+        progress().print(sentence.format(count=count, place=place), style="bold")
         sys.exit(130)
 
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from neurona.compute.here import HERE, Here
 from neurona.compute.work import Compute, Work
+from neurona.errors import UsageError
+from neurona.i18n import _
 
 __all__ = ["HERE", "LOCAL", "Compute", "Here", "Work", "computing"]
 
@@ -22,12 +24,14 @@ def computing(on: str | Compute = LOCAL, *, workers: int | None = None, gpus_per
     workers: of a cluster that is started on this machine, its cores; as many as there are unless given.
     gpus_per_run: of a cluster, what each piece of work has for its own: 0.25 lets four share a GPU.
 
-    Raises UsageError for words that are none of these, MissingExtraError without Ray, ClusterError for a cluster that
-    cannot be reached.
+    Raises UsageError for words that are none of these, or GPUs without a cluster; MissingExtraError without Ray;
+    ClusterError for a cluster that cannot be reached.
     """
     if not isinstance(on, str):
         yield on
     elif on == LOCAL:
+        if gpus_per_run:
+            raise UsageError(_("--gpus-per-run goes with --on: it says what a piece of work has of a cluster's GPUs."))
         yield HERE
     else:
         from neurona.compute.cluster import Cluster

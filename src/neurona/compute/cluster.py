@@ -13,6 +13,7 @@ import queue
 import re
 import secrets
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -23,13 +24,13 @@ from typing import Any, Self
 from neurona.compute.node import Began, EpochTold, Kept, Mailbox, Message, Order, Outcome, carry_out
 from neurona.compute.work import Work
 from neurona.data import Dataset
-from neurona.engine import Interrupted, Teacher, cores
+from neurona.engine import Interrupted, Teacher
 from neurona.engines import expected_seconds
 from neurona.errors import ClusterError, MissingExtraError, NeuronaError, UsageError
 from neurona.i18n import _
+from neurona.machine import cores, versions
 from neurona.run import Run
 from neurona.specs import NEURONA, Experiment
-from neurona.store import versions
 
 __all__ = ["Cluster", "RunError"]
 
@@ -40,6 +41,8 @@ _MOST_RUNS = 64  # in a piece of work; what is lost when a worker dies
 _LOSSES = 3  # workers that a piece of work may lose before it is given up, unless a checkpoint came in between
 _POLL_SECONDS = 0.5  # how often it is asked whether to stop
 _COLLECT_SECONDS = 10.0
+_ATTEMPTS = 3  # of a client to join: its server on the head may die as it starts, and a new one not
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
 _SAME = ("neurona", "jax", "jaxlib")  # libraries that decide what a run is
 
 
@@ -80,15 +83,19 @@ class Cluster:
         ray = _ray(on_loopback=address is None)
         if ray.is_initialized():
             return cls(ray, gpus_per_run=gpus_per_run)
-        quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
+        logging.getLogger("ray").setLevel(logging.ERROR)  # a client takes no option for it; what fails is said here
         try:
-            if address is None:
-                ray.init(address="local", num_cpus=workers or cores(), include_dashboard=False, **quiet)
-            else:
-                ray.init(address=address, **({} if address.startswith("ray://") else quiet))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Ray Client connection timed out", UserWarning)
+                if address is None:
+                    ray.init(address="local", num_cpus=workers or cores(), include_dashboard=False, **_QUIET)
+                elif address.startswith("ray://"):
+                    _be_client(ray, address)
+                else:
+                    ray.init(address=address, **_QUIET)
         except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
             sentence = _("the Ray cluster {on} cannot be reached: {error}")
-            raise ClusterError(sentence.format(on=on, error=str(error).strip().splitlines()[0])) from None
+            raise ClusterError(sentence.format(on=on, error=_in_a_line(error))) from None
         return cls(ray, gpus_per_run=gpus_per_run, is_ours=True)
 
     def close(self) -> None:
@@ -302,6 +309,23 @@ def _address(on: str) -> str | None:
         "machine."
     )
     raise UsageError(sentence.format(on=on))
+
+
+def _be_client(ray: Any, address: str) -> None:
+    for attempt in range(_ATTEMPTS):
+        try:
+            ray.init(address=address)
+            return
+        except ConnectionAbortedError:  # reached, but not served
+            ray.shutdown()
+            if attempt == _ATTEMPTS - 1:
+                raise
+
+
+def _in_a_line(error: Exception) -> str:
+    """Return what `error` says, and of a traceback from elsewhere its last line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(dict.fromkeys((lines[0], lines[-1]))) if lines else type(error).__name__
 
 
 def _is_host_and_port(on: str) -> bool:

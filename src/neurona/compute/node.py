@@ -20,9 +20,9 @@ from neurona.compute.here import HERE
 from neurona.compute.work import Work
 from neurona.data import Dataset
 from neurona.engine import Checkpoint, Interrupted, Teacher
+from neurona.machine import machine, made_by, trained_on, versions
 from neurona.run import Epoch, Run
 from neurona.specs import NEURONA, Experiment
-from neurona.store import machine, made_by, versions
 
 __all__ = ["Began", "EpochTold", "Failure", "Kept", "Mailbox", "Message", "Order", "Outcome", "carry_out"]
 
@@ -111,7 +111,7 @@ class Mailbox:
         return key in self._stopped
 
     async def collect(self, seconds: float) -> list[tuple[str, list[Message]]]:
-        """Return what was told since the last time, as soon as there is something; () after `seconds`."""
+        """Return what was told since the last time, as soon as there is something; nothing after `seconds`."""
         try:
             await asyncio.wait_for(self._came.wait(), seconds)
         except TimeoutError:
@@ -173,7 +173,7 @@ def _train(order: Order, data: Dataset, line: _Line, outcome: Outcome) -> None:
                 line.tell(Kept(index, kept))
 
         def end(run: Run) -> None:
-            outcome.runs[index] = replace(run, versions=own | dict(run.versions), machine=machine())
+            outcome.runs[index] = replace(run, versions=own | dict(run.versions), machine=trained_on())
 
         usable = asked.resume is not None and asked.resume.made_by == made_by()
         return replace(

@@ -6,7 +6,7 @@ idle, `train_together` trains as many runs of one shape as its memory holds, in 
 
 from neurona.engine.evaluation import evaluate, predictions
 from neurona.engine.norms import measured_images, slopes
-from neurona.engine.programs import Sizes, Teacher, compilations, cores, room, shape, sizes, workers_here
+from neurona.engine.programs import Sizes, Teacher, compilations, room, shape, sizes, workers_here
 from neurona.engine.streams import Stream
 from neurona.engine.training import Checkpoint, Interrupted, Job, train, train_together
 
@@ -18,7 +18,6 @@ __all__ = [
     "Stream",
     "Teacher",
     "compilations",
-    "cores",
     "evaluate",
     "measured_images",
     "predictions",

@@ -25,6 +25,7 @@ from neurona import augment, objective, optimizers
 from neurona import network as networks
 from neurona.data import Dataset, Split
 from neurona.engine.norms import measured
+from neurona.machine import cores
 from neurona.run import Parameters
 from neurona.specs import Augmentation, Network, Training
 
@@ -38,7 +39,6 @@ __all__ = [
     "TrainingState",
     "arguments",
     "compilations",
-    "cores",
     "in_chunks",
     "initial_state",
     "means",
@@ -144,14 +144,6 @@ _compile_locks: dict[Any, threading.Lock] = {}
 _compile_guard = threading.Lock()
 _programs: dict[Any, Program] = {}  # the last used is the last
 _compiled = 0
-
-
-def cores() -> int:
-    """Return over how many cores XLA divides its work: NPROC, which it obeys, or those that this process may use."""
-    told = os.environ.get("NPROC", "")
-    if told.isdecimal():
-        return max(1, int(told))
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def workers_here() -> int:

@@ -49,7 +49,7 @@ class Checkpoint:
     """All that a run needs to go on from the end of an epoch: the epochs so far, and every array of its state.
 
     norms: of each of the epochs; () where they are not known.
-    made_by: what is to be the same for going on to the same bits, as `store.made_by` tells it; "" for this process's.
+    made_by: what is to be the same for going on to the same bits, as `machine.made_by` tells it; "" for this process's.
 
     The random streams are functions of seed and epoch: they need no state.
     """

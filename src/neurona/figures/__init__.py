@@ -13,12 +13,12 @@ from neurona.figures.figure import Figure, Kind, Picture, Pictures, Table
 from neurona.figures.images import MissedOf, exciting_images, first_layer, hardest_images, missed_by_all, saliency
 from neurona.figures.layers import ActivityOf, PathOf, activation_histograms, embedding, path_between_seeds
 from neurona.figures.norms import NormCurves, layer_norms, norm_curves
+from neurona.figures.parallel import search_parallel
 from neurona.figures.search import (
     search_contour,
     search_front,
     search_history,
     search_importances,
-    search_parallel,
     search_slice,
 )
 from neurona.figures.style import template

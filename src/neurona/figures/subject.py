@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from neurona.data import Dataset, load
-from neurona.engine import cores
 from neurona.errors import DataError, UsageError
 from neurona.i18n import _
 from neurona.insight import Answers, answered
+from neurona.machine import cores
 from neurona.run import Norms, Parameters, Run
 from neurona.specs import Network, did_you_mean
 from neurona.study import Comparison, ExperimentRuns, Study

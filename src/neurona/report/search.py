@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from neurona import figures
 from neurona.figures import Table
-from neurona.i18n import _
+from neurona.figures.trials import called
 from neurona.report.document import Block, Grid, Section, Text
 from neurona.search import Searched, SearchResult
 
@@ -26,8 +26,8 @@ def searched(result: SearchResult, number: int = 1) -> Section:
         blocks += _settings(one, result)
     anchor = "search" if number == 1 else f"search-{number}"
     names = [one.name for one in result.searched]
-    title = _("The search") if len(names) > 1 or names == ["search"] else _("The search “{name}”").format(name=names[0])
-    return Section(anchor, title, tuple(blocks))
+    title = called(names[0] if len(names) == 1 else "search")
+    return Section(anchor, title[0].upper() + title[1:], tuple(blocks))
 
 
 def _settings(one: Searched, result: SearchResult) -> list[Block]:

@@ -125,33 +125,18 @@ class Search:
         for plan in self.plans.values():
             check_ready(plan.base.engine)
         opened = self.lab.open_study(data, study=study, url=url)
-        with computing(on, workers=workers) as compute:
-            return self._searched(
-                opened, data, compute, Budget(trials, minutes), finalists, seeds, workers, on_event, on_search
-            )
-
-    def _searched(
-        self,
-        opened: Study,
-        data: Dataset,
-        compute: Compute,
-        budget: Budget,
-        finalists: int,
-        seeds: int,
-        workers: int | None,
-        on_event: Callable[[TrialEvent | Event], None],
-        on_search: Callable[[Searched], None],
-    ) -> SearchResult:
+        budget = Budget(trials, minutes)
         done = []
-        for name, plan in self.plans.items():
-            on_search(_read(opened, name, self.plans[name]))
-            base = plan.base.model_dump(mode="json", exclude_none=True)
-            about = {"search": self.name, "race": self.is_race, "base": base}
-            theirs = _optunas_study(opened.store, name, plan, about)
-            side_by_side = 1 if plan.base.engine in compute.one_at_a_time else workers or compute.workers()
-            Trials(plan, theirs, opened.store, name, data, compute, on_event).run(budget, side_by_side)
-            done.append(_read(opened, name, self.plans[name]))
-        finals = self._finals(opened, done, data, compute, finalists, seeds, workers, on_event)
+        with computing(on, workers=workers) as compute:
+            for name, plan in self.plans.items():
+                on_search(_read(opened, name, plan))
+                base = plan.base.model_dump(mode="json", exclude_none=True)
+                about = {"search": self.name, "race": self.is_race, "base": base}
+                theirs = _optunas_study(opened.store, name, plan, about)
+                side_by_side = 1 if plan.base.engine in compute.one_at_a_time else workers or compute.workers()
+                Trials(plan, theirs, opened.store, name, data, compute, on_event).run(budget, side_by_side)
+                done.append(_read(opened, name, plan))
+            finals = self._finals(opened, done, data, compute, finalists, seeds, workers, on_event)
         return SearchResult(opened, tuple(done), finals)
 
     def read(self, study: Study, *, finalists: int = 5, seeds: int = 10) -> SearchResult:

@@ -24,9 +24,10 @@ from optuna.trial import FrozenTrial, TrialState
 from neurona.compute import Compute
 from neurona.data import Dataset
 from neurona.engine import Interrupted, sizes
+from neurona.engines import expected_seconds
 from neurona.errors import SpecError, StoreError
 from neurona.run import Epoch, run_id
-from neurona.runner import expected_seconds, heartbeat, kept_checkpoint, train_task
+from neurona.runner import heartbeat, kept_checkpoint, train_task
 from neurona.search.objective import Objective
 from neurona.search.pruners import trial_pruner
 from neurona.search.samplers import distribution, grid, inside, outside, shown_name, trial_sampler

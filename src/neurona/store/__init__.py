@@ -4,7 +4,8 @@ from neurona.store.archive import write_archive
 from neurona.store.champions import StoredChampion, champions, put_champion
 from neurona.store.database import BUSY_SECONDS, PATIENCE_SECONDS, Database, sqlite_url
 from neurona.store.drawings import Drawing, Drawings, Strokes
-from neurona.store.owner import Owner, machine, made_by, versions
+from neurona.store.openings import add_opening, openings, verify_openings
+from neurona.store.owner import Owner
 from neurona.store.sittings import Sittings
 from neurona.store.store import LEASE_SECONDS, Provenance, Store, StoredExperiment, StoredRun, Task
 from neurona.store.upkeep import Merged, Standing, Summary, merge, remove, standing, summaries, verify
@@ -29,10 +30,10 @@ __all__ = [
     "Strokes",
     "Summary",
     "Task",
+    "add_opening",
     "champions",
-    "machine",
-    "made_by",
     "merge",
+    "openings",
     "put_champion",
     "read_weights",
     "remove",
@@ -40,7 +41,7 @@ __all__ = [
     "standing",
     "summaries",
     "verify",
-    "versions",
+    "verify_openings",
     "write_archive",
     "write_weights",
 ]

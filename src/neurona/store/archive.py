@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from neurona.errors import StoreError, UsageError
 from neurona.i18n import _
 from neurona.store import tables
+from neurona.store.openings import openings
 from neurona.store.store import Store
 
 __all__ = ["write_archive"]
@@ -51,7 +52,7 @@ def _write(store: Store, folder: Path) -> None:
     document = {
         **info,
         "experiments": [experiment.model_dump(mode="json", exclude_none=True) for experiment in experiments],
-        "openings": [opening.to_json() for opening in store.openings()],
+        "openings": [opening.to_json() for opening in openings(store)],
     }
     (folder / "study.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     runs, weights = tables.runs.c, tables.weights

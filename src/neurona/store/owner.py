@@ -1,23 +1,21 @@
-"""Who runs a run: the process that claims it, and the libraries and the machine that it has."""
+"""Who runs a run: the process that claims it, and what its row says of that."""
 
 from __future__ import annotations
 
 import json
 import os
-import platform
 import secrets
 import socket
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
-from pathlib import Path
 from typing import Any, Self
 
 import psutil
 
-from neurona.run import ENGINE_VERSION, ENGINE_VERSIONS
+from neurona.machine import machine, versions
+from neurona.run import ENGINE_VERSIONS
 
-__all__ = ["Owner", "machine", "made_by", "provenance", "versions"]
+__all__ = ["Owner", "provenance"]
 
 
 @dataclass(frozen=True)
@@ -58,48 +56,3 @@ class Owner:
 def provenance(engine: str) -> dict[str, Any]:
     """Return what a run's row says about where it ran: `engine`, its version, and as JSON `versions` and `machine`."""
     return {"engine": ENGINE_VERSIONS[engine], "versions": json.dumps(versions()), "machine": json.dumps(machine())}
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that a run rests on."""
-    libraries = ("neurona", "jax", "jaxlib", "numpy")
-    return {"python": platform.python_version()} | {name: metadata.version(name) for name in libraries}
-
-
-def machine() -> dict[str, Any]:
-    """Return what is worth knowing of this machine: `host`, `system`, `processor`, `cores`, `memory` in bytes."""
-    return {
-        "host": socket.gethostname(),
-        "system": platform.platform(),
-        "processor": _processor(),
-        "cores": psutil.cpu_count(),
-        "usable_cores": _usable_cores(),
-        "memory": psutil.virtual_memory().total,
-    }
-
-
-@cache
-def made_by() -> str:
-    """Return what must be the same for a run to go on from a checkpoint to the same bits.
-
-    Libraries, processor, and over how many cores XLA divides products: those that the process may use, or NPROC.
-    """
-    libraries = {name: metadata.version(name) for name in ("jax", "jaxlib", "numpy")}
-    return json.dumps({"engine": ENGINE_VERSION, **libraries, "processor": _processor(), "cores": _usable_cores()})
-
-
-def _usable_cores() -> int | None:
-    """Return over how many cores XLA divides products."""
-    told = os.environ.get("NPROC", "")
-    if told.isdecimal():
-        return int(told)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-@cache
-def _processor() -> str:
-    try:  # Linux says no more than x86_64 elsewhere
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

@@ -11,23 +11,21 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import accumulate
 from typing import Any, Self
 
-import jax
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from neurona.errors import StoreError
 from neurona.i18n import _
-from neurona.opening import BEFORE_ALL, ModelRecord, Opening, chain_problems
+from neurona.machine import made_by, trained_on, versions
 from neurona.run import Epoch, History, LayerNorms, Norms, Parameters, Run
 from neurona.specs import Experiment
 from neurona.store import tables
 from neurona.store.database import Database, Now, patient
-from neurona.store.owner import Owner, made_by, provenance
+from neurona.store.owner import Owner, provenance
 from neurona.store.weights import read_checkpoint, read_weights, write_checkpoint, write_weights
 
 __all__ = [
@@ -353,22 +351,19 @@ class Store:
             for number, layers in enumerate(run.history.norms, 1)
             for layer, found in enumerate(layers)
         ]
-        made = provenance(run.engine)
         values = {
             "state": run.state,
             "finished": Now(),
             "compile_seconds": run.seconds.compile,
             "train_seconds": run.seconds.train,
-            "versions": json.dumps(json.loads(made["versions"]) | dict(run.versions)),
-            "machine": json.dumps(json.loads(made["machine"]) | {"device": jax.default_backend()}),
+            "versions": json.dumps(versions() | dict(run.versions)),
+            "machine": json.dumps(dict(run.machine) or trained_on()),
             "error": None,
             "openings": sa.select(sa.func.count())
             .select_from(tables.openings)
             .where(tables.openings.c.study == self.number)
             .scalar_subquery(),
         }
-        if run.machine:
-            values["machine"] = json.dumps(dict(run.machine))
         runs, checkpoints = tables.runs.c, tables.checkpoints.c
         with self.database.writing() as connection:
             self._row(connection)
@@ -459,60 +454,6 @@ class Store:
         """Return the libraries (name -> version) with which the run with id `run`, which has ended, was made."""
         return self.made_with(run).versions
 
-    def add_opening(
-        self, *, user: str, reason: str, models: Sequence[ModelRecord], results: Mapping[str, Any]
-    ) -> Opening:
-        """Record, for good, that the test set was opened just now, and return the record."""
-        here = tables.studies.c.id == self.number
-        with self.database.writing() as connection:
-            # One opening at a time: `for update` holds back others on PostgreSQL, SQLite's writers wait anyway.
-            study = connection.execute(sa.select(tables.studies).where(here).with_for_update()).one()
-            last = sa.select(sa.func.max(tables.openings.c.number)).where(tables.openings.c.study == self.number)
-            opening = Opening(
-                number=(connection.execute(last).scalar() or 0) + 1,
-                time=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-                user=user,
-                reason=reason,
-                fingerprint=study.fingerprint,
-                models=tuple(models),
-                results=results,
-                previous=study.newest_opening or BEFORE_ALL,
-            ).hashed()
-            values = opening.to_json()
-            values |= {key: json.dumps(values[key], allow_nan=False) for key in ("models", "results")}
-            connection.execute(sa.insert(tables.openings).values(study=self.number, **values))
-            connection.execute(sa.update(tables.studies).where(here).values(newest_opening=opening.hash))
-        return opening
-
-    @patient
-    def openings(self) -> tuple[Opening, ...]:
-        """Return the records of the test set's openings, the first one first; StoreError when one cannot be read."""
-        query = (
-            sa.select(tables.openings).where(tables.openings.c.study == self.number).order_by(tables.openings.c.number)
-        )
-        with self.database.reading() as connection:
-            rows = connection.execute(query).all()
-        return tuple(_opening(row) for row in rows)
-
-    def verify_openings(self) -> list[str]:
-        """Return what is wrong with the records of the test set's openings, a sentence each; an empty list is right."""
-        try:
-            openings = self.openings()
-        except StoreError as error:
-            return [str(error)]
-        problems = chain_problems(openings, self.info["newest_opening"])
-        counted = max((run.openings for run in self.runs()), default=0)
-        if counted > len(openings):
-            sentence = _("a run ended after {count} openings of the test set, but only {kept} are recorded.")
-            problems.append(sentence.format(count=counted, kept=len(openings)))
-        hashes = self.weight_hashes()
-        for opening in openings:
-            for model in opening.models:
-                if hashes.get(model.run) != model.sha256:
-                    sentence = _("the weights of {name}, seed {seed}, are not those that opening {number} tested.")
-                    problems.append(sentence.format(name=model.experiment, seed=model.seed, number=opening.number))
-        return problems
-
     def _row(self, connection: sa.Connection, *, alone: bool = False) -> sa.Row[Any]:
         """Return the study's row; with `alone`, other processes that ask so wait until this transaction ends."""
         query = sa.select(tables.studies).where(tables.studies.c.id == self.number)
@@ -550,16 +491,6 @@ def insert_missing(connection: sa.Connection, table: sa.Table) -> sqlite.Insert 
 def lives(row: Any) -> bool:
     """Whether the owner of a claimed run, a row with its `owner` and its heartbeat's `age`, is at work on it."""
     return row.age < LEASE_SECONDS and not Owner.parse(row.owner).is_gone()
-
-
-def _opening(row: Any) -> Opening:
-    values = {key: value for key, value in row._mapping.items() if key != "study"}
-    try:
-        models = tuple(ModelRecord(**model) for model in json.loads(row.models))
-        return Opening(**{**values, "models": models, "results": json.loads(row.results)})
-    except (ValueError, TypeError):
-        sentence = _("the record of opening {number} of the test set was edited: it cannot be read.")
-        raise StoreError(sentence.format(number=row.number)) from None
 
 
 def _finite(value: float) -> float | None:

@@ -19,6 +19,7 @@ from neurona.run import ENGINE_VERSIONS, Norms, Parameters, kept_epoch, run_id
 from neurona.specs import Experiment
 from neurona.store import tables
 from neurona.store.database import Database, Now
+from neurona.store.openings import openings, verify_openings
 from neurona.store.store import ENDED, Store, StoredExperiment, StoredRun, insert_missing, lives
 from neurona.store.weights import read_weights
 
@@ -117,7 +118,7 @@ def _size(connection: sa.Connection, table: sa.Table, study: int) -> int:
 
 def verify(store: Store) -> list[str]:
     """Read the whole study and return what is wrong with it, a sentence each; an empty list is right."""
-    return [*_damage(store.database), *_incomplete(store), *store.verify_openings()]
+    return [*_damage(store.database), *_incomplete(store), *verify_openings(store)]
 
 
 def _damage(database: Database) -> Iterator[str]:
@@ -214,16 +215,16 @@ def merge(into: Store, source: Store) -> Merged:
             "the studies are of different data ({ours} and {theirs}); runs on other data compare with nothing."
         )
         raise UsageError(sentence.format(ours=ours["fingerprint"][:8], theirs=theirs["fingerprint"][:8]))
-    if source.openings():
+    if openings(source):
         raise UsageError(_("the test set was opened in the second study, and that record stays there: swap the two."))
-    openings = [datetime.fromisoformat(opening.time).timestamp() for opening in into.openings()]
+    opened = [datetime.fromisoformat(opening.time).timestamp() for opening in openings(into)]
     added, same, conflicts = 0, 0, []
     for run in source.runs():
         if run.state not in ENDED:
             continue
         rows = _rows(source, run.id)
         finished = rows["runs"][0]["finished"]
-        rows["runs"][0]["openings"] = sum(opened <= finished for opened in openings)
+        rows["runs"][0]["openings"] = sum(time <= finished for time in opened)
         there = _rows(into, run.id)
         if not there["runs"] or there["runs"][0]["state"] not in ENDED:
             _insert(into, run.id, rows)

@@ -23,7 +23,7 @@ from neurona.model import Model
 from neurona.opening import ModelRecord, Opening
 from neurona.sealed import read_test
 from neurona.stats import Estimate, Interval, holm, mcnemar_exact, mean_interval, wilson_interval
-from neurona.store import Store, StoredRun
+from neurona.store import Store, StoredRun, add_opening
 from neurona.study.cells import AFTER_OPENING, shown_estimate, shown_interval
 from neurona.study.champions import ChampionRecord, assembled
 from neurona.study.comparison import ExperimentRuns
@@ -256,7 +256,7 @@ def open_seal(
             "pairs": [asdict(pair) for pair in pairs],
         }
     )
-    opening = store.add_opening(user=_user(), reason=reason.strip(), models=models, results=results)
+    opening = add_opening(store, user=_user(), reason=reason.strip(), models=models, results=results)
     return OpenedSeal(opening, len(test), experiments, pairs, tuple(tested))
 
 

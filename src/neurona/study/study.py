@@ -25,6 +25,7 @@ from neurona.store import (
     StoredRun,
     Task,
     merge,
+    openings,
     remove,
     sqlite_url,
     standing,
@@ -167,7 +168,7 @@ class Study:
         """
         family = self._family(seeds)
         names = None if only is None else set(only)
-        return Comparison(rows(family, names, self.classes(family)), len(self._store.openings()))
+        return Comparison(rows(family, names, self.classes(family)), len(self.openings()))
 
     def compare_pair(self, first: str, second: str, *, seeds: int | None = None) -> PairComparison:
         """Return the experiment called `first` against the one called `second`.
@@ -234,7 +235,7 @@ class Study:
 
     def openings(self) -> tuple[Opening, ...]:
         """Return the records of the test set's openings, the first one first."""
-        return self._store.openings()
+        return openings(self._store)
 
     def verify(self) -> list[str]:
         """Read the whole study and return what is wrong with it, a sentence each; an empty list is right."""

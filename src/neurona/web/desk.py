@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 
 from neurona.data import Dataset, load
-from neurona.engine import cores
 from neurona.errors import DataError, DownloadError
 from neurona.figures import study_data
 from neurona.i18n import _
+from neurona.machine import cores
 from neurona.study import STUDIES
 from neurona.web.album import Album
 from neurona.web.attempts import Attempts

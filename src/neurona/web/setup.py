@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from neurona.data import Dataset
+from neurona.engines import expected_seconds
 from neurona.i18n import _
-from neurona.runner import expected_seconds
 from neurona.specs import ACTIVATIONS, OPTIMIZERS, Augmentation, Experiment, Network, Optimizer, Spec, Training
 from neurona.specs.spec import known_name
 from neurona.web.endpoint import Refusal

@@ -14,10 +14,11 @@ from pydantic import Field, model_validator
 
 from neurona.data import Dataset, load
 from neurona.engine import Interrupted, workers_here
+from neurona.engines import expected_seconds
 from neurona.i18n import _
 from neurona.lab import built_in_labs
 from neurona.run import run_id
-from neurona.runner import EpochEnded, Event, RunEnded, RunFailed, RunStarted, expected_seconds, tasks
+from neurona.runner import EpochEnded, Event, RunEnded, RunFailed, RunStarted, tasks
 from neurona.specs import Experiment, Spec
 from neurona.store import Task
 from neurona.study import SEARCH_GROUP, Lab, Study
