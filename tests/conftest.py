@@ -97,6 +97,29 @@ def server(postgresql_server: postgresql.Server) -> Iterator[postgresql.Server]:
 
 
 @pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    """The address of an empty bucket; boto's variables say where its server is, to this process and those it starts."""
+    import s3fs
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "ours")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_CONFIG_FILE", "/nowhere")  # nothing of whoever runs the tests
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        s3fs.S3FileSystem.clear_instance_cache()
+        s3fs.S3FileSystem().mkdir("labs")
+        yield "s3://labs"
+        s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[chromium.Chromium]:
     """A Chromium without a window."""
     found = chromium.binaries()

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,13 @@ def test_the_page_and_its_files(client: TestClient) -> None:
 )
 def test_the_browsers_language(accepted: str, language: str) -> None:
     assert preferred_language(accepted) == language
+
+
+def test_the_language_that_the_server_was_asked_for(model_file: Path) -> None:
+    app = create_app(Settings(models=(model_file,), language="es"))
+    with TestClient(app, base_url=LOCAL, headers={"accept-language": "en"}) as client:
+        assert '<html lang="es">' in client.get("/").text
+        assert '<html lang="en">' in client.get("/?lang=en").text
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "", "neurona@evil.example"])
@@ -400,3 +408,26 @@ def test_a_busy_port_names_the_next_free(tmp_path: Path) -> None:
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "--port" in done.stderr
+
+
+def served(folder: Path) -> tuple[list[str], str, tuple[int, str]]:
+    """Return the names of the models that `neurona serve` offers there, the page, and how it ended."""
+    server = Server(folder=folder)
+    names = [model["name"] for model in server.ask("/api/models")[1]["models"]]
+    page = server.ask("/", **{"accept-language": "es"})[1].decode()
+    return names, page, server.stop()
+
+
+def test_the_only_study_is_offered_unless_another_is_named(small_study: neurona.Study, tmp_path: Path) -> None:
+    assert small_study.folder is not None
+    copytree(small_study.folder, tmp_path / "neurona-studies" / "one")
+    names, page, (code, said) = served(tmp_path)
+    assert names == [offer.name for offer in create_app(Settings(study=small_study)).state.desk.models.offers()]
+    assert '<html lang="en">' in page  # NEURONA_LANG, not the browser's
+    assert (code, "The models are those of neurona-studies/one." in said) == (0, True)
+    (tmp_path / "neurona-studies" / "one" / "study.db").write_bytes(b"no database")
+    _names, _page, (code, said) = served(tmp_path)
+    assert (code, "neurona-studies/one is not offered: " in said) == (0, True)
+    copytree(small_study.folder, tmp_path / "neurona-studies" / "two")
+    _names, _page, (code, said) = served(tmp_path)
+    assert (code, "There are several studies" in said) == (0, True)

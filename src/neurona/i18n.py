@@ -14,7 +14,18 @@ from contextvars import ContextVar
 from functools import cache
 from importlib import resources
 
-__all__ = ["LANGUAGES", "LOCALE_FOLDER", "_", "activate", "language", "marked", "ngettext", "speaking", "translated"]
+__all__ = [
+    "LANGUAGES",
+    "LOCALE_FOLDER",
+    "_",
+    "activate",
+    "asked_for",
+    "language",
+    "marked",
+    "ngettext",
+    "speaking",
+    "translated",
+]
 
 LANGUAGES = ("en", "es")
 LOCALE_FOLDER = resources.files("neurona") / "locale"  # which is in a zip file where Neurona is
@@ -37,6 +48,12 @@ def speaking(name: str) -> Iterator[None]:
         yield
     finally:
         _spoken.reset(token)
+
+
+def asked_for() -> str | None:
+    """Return the language that the user has asked Neurona for, and not only the system: `--lang`, `NEURONA_LANG`."""
+    wanted = _active or os.environ.get("NEURONA_LANG", "")[:2].lower()
+    return wanted if wanted in LANGUAGES else None
 
 
 def language() -> str:

@@ -22,7 +22,7 @@ from neurona import network as networks
 from neurona import tensors
 from neurona.data import Dataset
 from neurona.errors import DataError
-from neurona.files import finite, write_whole
+from neurona.files import finite, read_whole, write_whole
 from neurona.i18n import _
 from neurona.run import Array, Parameters, Run, kept_epoch
 from neurona.specs import Network, Training
@@ -162,8 +162,11 @@ class Model:
         return tensors.write(named, {"format": _FORMAT, "model": text})
 
     def save(self, path: str | Path) -> None:
-        """Write the model to `path`, whole or not at all; `load_model` reads it. Raises UsageError when it cannot."""
-        write_whole(self.to_bytes(), Path(path))
+        """Write the model to `path`, whole or not at all; `load_model` reads it. Raises UsageError when it cannot.
+
+        path: of the file; or an address as fsspec has them, `s3://bucket/model.safetensors`.
+        """
+        write_whole(self.to_bytes(), path)
 
     @functools.cached_property
     def _transposed(self) -> tuple[Any, ...]:
@@ -190,20 +193,13 @@ class Model:
 
 
 def load_model(path: str | Path) -> Model:
-    """Return the model in the file at `path`, which `Model.save` wrote.
+    """Return the model in the file at `path`, or at such an address as `Model.save` takes, which wrote it.
 
     Raises DataError for a file that is not there, is none of Neurona's models, or whose arrays do not fit together.
     """
-    path = Path(path)
+    content = read_whole(path, most=LARGEST_FILE)
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            sentence = _("{file}: a model may have {most:,} bytes at most.")
-            raise DataError(sentence.format(file=path, most=LARGEST_FILE))
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(_("{file}: it cannot be read: {error}.").format(file=path, error=error.strerror)) from None
-    try:
-        return _read(data)
+        return _read(content)
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         sentence = _(
             "{file}: this is no model that Neurona wrote ({error}). `neurona best` and `train --save` write them."

@@ -14,6 +14,7 @@ import typer
 from neurona.cli.output import print_json, progress, result, stopping_cleanly
 from neurona.cli.place import GpusPerRun, On, computing_on
 from neurona.errors import UsageError
+from neurona.files import beside, check_place
 from neurona.i18n import _
 
 if TYPE_CHECKING:
@@ -70,8 +71,10 @@ def best(
     seed: Annotated[int, typer.Option(min=0, help=_("Of the first member; the others have the next ones."))] = 0,
     name: Annotated[str, typer.Option(help=_("What it is called in the study."))] = "champion",
     output: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help=_("Where the model is written; in the study's folder unless given.")),
+        str | None,
+        typer.Option(
+            metavar="FILE", help=_("Where the model is written: a file, or s3://…; in the study's folder unless given.")
+        ),
     ] = None,
     study: Annotated[
         str | None,
@@ -103,8 +106,8 @@ def best(
         distill=None if distill is None else _layers(distill),
         seed=seed,
     )
-    if output is not None and not output.resolve().parent.is_dir():
-        raise UsageError(_("--output: there is no folder {folder}.").format(folder=output.resolve().parent))
+    if output is not None:
+        check_place(output)
     from neurona.champion import best as train_best
     from neurona.data import load
     from neurona.study import Lab
@@ -123,11 +126,10 @@ def best(
             opened, options=options, name=name, data=data, workers=workers, on=compute, on_event=shown.take
         )
     folder = opened.folder or Path()
-    file = output or folder / f"{name}.safetensors"
-    champion.model.save(file)
-    files = [file]
+    files: list[str | Path] = [output or folder / f"{name}.safetensors"]
+    champion.model.save(files[0])
     if champion.student is not None:
-        files.append(file.with_name(f"{champion.student.name}.safetensors"))
+        files.append(beside(files[0], f"{champion.student.name}.safetensors"))
         opened.champion_model(champion.student.name).save(files[1])
     if as_json:
         print_json({"lab": opened.lab, "files": list(map(str, files)), **champion.to_json()})
@@ -135,7 +137,7 @@ def best(
         _print(champion, files, study)
 
 
-def _print(champion: Champion, files: list[Path], study: str | None) -> None:
+def _print(champion: Champion, files: list[str | Path], study: str | None) -> None:
     console = result()
     console.print(_("Champion {name}").format(name=champion.name), style="bold", markup=False)
     for line in champion.sentences():

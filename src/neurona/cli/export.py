@@ -11,6 +11,7 @@ import typer
 from neurona.cli.output import print_json, result
 from neurona.cli.place import StudyDatabase, StudyPlace, opened
 from neurona.errors import UsageError
+from neurona.files import check_place, is_address, size, write_whole
 from neurona.i18n import _
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def export(
             help=_("A model's file, or the name of an experiment: its run that does best on validation is taken.")
         ),
     ],
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help=_("The file to write."))] = None,
+    output: Annotated[str | None, typer.Option(metavar="FILE", help=_("The file to write, here or at s3://…"))] = None,
     format_: Annotated[
         str | None,
         typer.Option(
@@ -35,7 +36,7 @@ def export(
         ),
     ] = None,
     card: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="FILE", help=_("Measure the model on the validation images, and write its card there.")),
     ] = None,
     dataset: Annotated[
@@ -49,10 +50,9 @@ def export(
     """Write the model, its card, or both, and say where they are."""
     if output is None and card is None:
         raise UsageError(_("nothing is to be written: give --output FILE, --card FILE, or both."))
-    for option, file in (("--output", output), ("--card", card)):
-        if file is not None and not file.resolve().parent.is_dir():
-            sentence = _("{option}: there is no folder {folder}.")
-            raise UsageError(sentence.format(option=option, folder=file.resolve().parent))
+    for place in (output, card):
+        if place is not None:
+            check_place(place)
     from neurona import exports
 
     kind = None if output is None else exports.format_of(output, format_)
@@ -68,7 +68,7 @@ def export(
             {
                 "format": kind,
                 "output": None if output is None else str(output),
-                "bytes": None if output is None else output.stat().st_size,
+                "bytes": None if output is None else size(output),
                 "card": None if card is None else str(card),
                 "seconds": time.perf_counter() - started,
             }
@@ -76,24 +76,23 @@ def export(
         return
     for file in written:
         sentence = _("Written: {file} ({size:.1f} MB).")
-        result().print(sentence.format(file=file, size=file.stat().st_size / 1e6), markup=False)
+        result().print(sentence.format(file=file, size=size(file) / 1e6), markup=False)
 
 
 def _found(model: str, study: str | None, db: str | None) -> Model:
     """Return the model in the file called `model`, or of the experiment of that name where a study is named."""
     from neurona.model import load_model
 
-    if study is None and db is None and (Path(model).is_file() or Path(model).suffix):
+    if study is None and db is None and (is_address(model) or Path(model).is_file() or Path(model).suffix):
         return load_model(model)
     from neurona.study import model_of
 
     return model_of(opened(study, db), model)
 
 
-def _write_card(model: Model, file: Path, dataset: str | None) -> None:
+def _write_card(model: Model, file: str, dataset: str | None) -> None:
     from neurona.data import load
     from neurona.exports import card
-    from neurona.files import write_whole
 
     if not (dataset or model.dataset):
         raise UsageError(_("the model does not say what it was trained on: give --dataset."))

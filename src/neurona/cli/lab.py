@@ -52,7 +52,7 @@ def lab(
     on: On = "local",
     gpus_per_run: GpusPerRun = 0.0,
     export: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=_("Write the table there too: .csv, or .parquet (with pandas)."))
+        str | None, typer.Option(metavar="FILE", help=_("Write the table there too: .csv, or .parquet (with pandas)."))
     ] = None,
     report: Annotated[
         bool, typer.Option("--report/--no-report", help=_("Write the study's report too: one HTML file."))

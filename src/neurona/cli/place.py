@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from neurona.compute import Compute
     from neurona.study import Study
 
-__all__ = ["GpusPerRun", "On", "StudyDatabase", "StudyPlace", "computing_on", "opened"]
+__all__ = ["GpusPerRun", "On", "StudyDatabase", "StudyPlace", "computing_on", "folders", "opened"]
 
 StudyPlace = Annotated[
     str | None,
@@ -60,11 +61,18 @@ def opened(study: str | None, db: str | None) -> Study:
         return Study.open(url=db, name=study)
     if study is not None:
         return Study.open(study)
-    folders = sorted(file.parent for file in STUDIES.glob("*/study.db"))
-    if not folders:
+    found = folders()
+    if not found:
         sentence = _("there is no study in {folder}; --study names another folder.")
         raise UsageError(sentence.format(folder=STUDIES))
-    if len(folders) > 1:
+    if len(found) > 1:
         sentence = _("there are several studies; --study says which: {folders}.")
-        raise UsageError(sentence.format(folders=", ".join(map(str, folders))))
-    return Study.open(folders[0])
+        raise UsageError(sentence.format(folders=", ".join(map(str, found))))
+    return Study.open(found[0])
+
+
+def folders() -> list[Path]:
+    """Return the folders of the studies in ./neurona-studies."""
+    from neurona.study import STUDIES
+
+    return sorted(file.parent for file in STUDIES.glob("*/study.db"))

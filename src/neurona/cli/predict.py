@@ -24,7 +24,7 @@ _LOOK = 64  # files by whose names the first column is made wide enough
 
 def predict(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help=_("A model that `neurona best` or `train --save` wrote."))
+        str, typer.Argument(metavar="MODEL", help=_("A model that `neurona best` or `train --save` wrote, or s3://…"))
     ],
     images: Annotated[
         list[Path], typer.Argument(metavar="IMAGE", help=_("Pictures, or folders of them, with all that is in them."))

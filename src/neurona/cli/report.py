@@ -11,6 +11,8 @@ import typer
 
 from neurona.cli.output import print_json, result
 from neurona.cli.place import StudyDatabase, StudyPlace, opened
+from neurona.errors import UsageError
+from neurona.files import is_address, size
 from neurona.i18n import _
 
 if TYPE_CHECKING:
@@ -23,8 +25,11 @@ def report(
     study: StudyPlace = None,
     db: StudyDatabase = None,
     output: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help=_("The file to write; report.html in the study's folder unless given.")),
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help=_("The file to write, here or at s3://…; report.html in the study's folder unless given."),
+        ),
     ] = None,
     experiment: Annotated[
         str | None,
@@ -34,19 +39,21 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))] = False,
 ) -> None:
     """Write the report and say where it is."""
+    if open_ and output is not None and is_address(output):
+        raise UsageError(_("--open opens a file of this machine, but --output is an address."))
     started = time.perf_counter()
     found = opened(study, db)
     from neurona.report import write_report
 
     path = write_report(found, output or report_file(found, study), experiment=experiment)
-    seconds, size = time.perf_counter() - started, path.stat().st_size
+    seconds, count = time.perf_counter() - started, size(path)
     if as_json:
-        print_json({"lab": found.lab, "report": str(path), "bytes": size, "seconds": seconds})
+        print_json({"lab": found.lab, "report": str(path), "bytes": count, "seconds": seconds})
     else:
         sentence = _("The report is in {file} ({size:.1f} MB, {seconds:.0f} s).")
-        result().print(sentence.format(file=path, size=size / 1e6, seconds=seconds), markup=False)
+        result().print(sentence.format(file=path, size=count / 1e6, seconds=seconds), markup=False)
     if open_:
-        webbrowser.open(path.resolve().as_uri())
+        webbrowser.open(Path(path).resolve().as_uri())
 
 
 def report_file(study: Study, name: str | None) -> Path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neurona.cli.output import confirmed, print_json, progress, result
-from neurona.cli.place import StudyDatabase, opened
+from neurona.cli.place import StudyDatabase, folders, opened
 from neurona.errors import StoreError, UsageError
 from neurona.i18n import _, ngettext
 
@@ -43,7 +43,7 @@ def list_(db: StudyDatabase = None, as_json: Json = False) -> None:
     if db is not None:
         found = [(summary.name, summary) for summary in summaries(db)]
     else:
-        for folder in sorted(file.parent for file in STUDIES.glob("*/study.db")):
+        for folder in folders():
             try:
                 found += [(str(folder), summary) for summary in summaries(sqlite_url(folder))]
             except StoreError as error:  # the others are still listed

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import tomllib
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from neurona.cli.output import print_json, progress, result
 from neurona.errors import Problem, SpecError, UsageError
+from neurona.files import check_place
 from neurona.i18n import _
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def train(
             help=_("Any other key of the network or the training, as `network.dropout=0.2`."),
         ),
     ] = None,
-    save: Annotated[Path | None, typer.Option(help=_("Write the model there, as safetensors."))] = None,
+    save: Annotated[
+        str | None, typer.Option(metavar="FILE", help=_("Write the model there, as safetensors: a file, or s3://…"))
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))] = False,
 ) -> None:
     """Train one network and print Keras' summary and its line an epoch."""
@@ -63,8 +65,8 @@ def train(
     from neurona.specs import Experiment
 
     experiment = Experiment(name="train", engine=engine, **values)
-    if save is not None and not save.resolve().parent.is_dir():
-        raise UsageError(_("--save: there is no folder {folder}.").format(folder=save.resolve().parent))
+    if save is not None:
+        check_place(save)
     run, data, load_seconds = _train(experiment, dataset, seed, quiet=as_json)
     if save is not None:
         from neurona.model import Model

@@ -56,10 +56,11 @@ def format_of(path: str | Path, name: str | None = None) -> str:
 def export(model: Model, path: str | Path, *, format: str | None = None) -> None:
     """Write `model` to `path`, whole or not at all, for use without Neurona.
 
+    path: of the file; or an address as fsspec has them, `s3://bucket/model.onnx`.
     format: `keras`, `onnx`, `safetensors` or `html`, a page to draw on; that of the file's suffix unless given.
 
     Raises UsageError for a format that there is not and for a file that cannot be written, and MissingExtraError
     without the library that the format needs: extras [keras] and [onnx].
     """
     content = FORMATS[format_of(path, format)].written(model)
-    write_whole(content, Path(path))
+    write_whole(content, path)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from neurona import __version__, figures
 from neurona.data import Dataset
-from neurona.errors import DataError, DownloadError, UsageError
+from neurona.errors import DataError, DownloadError
 from neurona.figures import Inspected
-from neurona.files import write_whole
+from neurona.files import check_place, write_whole
 from neurona.i18n import _
 from neurona.report.champion import chosen
 from neurona.report.comparison import asked, compared, groups, learned
@@ -21,30 +22,31 @@ from neurona.study import Comparison, Study
 
 __all__ = ["write_report"]
 
+Where = TypeVar("Where", bound=str | Path)
+
 
 def write_report(
     study: Study,
-    path: str | Path,
+    path: Where,
     *,
     experiment: str | None = None,
     data: Dataset | None = None,
-) -> Path:
-    """Write the report of `study` as one HTML file that needs nothing else, in the language in force; return its path.
+) -> Where:
+    """Write the report of `study` as one HTML file that needs nothing else, in the language in force; return `path`.
 
     It is drawn from the store alone: a study that is still running, or an old one, has a report too. Images are those
     of the data set that the study names; when it is not there or has changed, the report says so and goes without.
 
-    path: of the file; its folder must be there. A file that is there is replaced.
+    path: of the file; its folder must be there. Or an address as fsspec has them, `s3://bucket/report.html`. A file
+    that is there is replaced.
     experiment: whose mistakes and weights are shown; the one with the highest mean validation accuracy unless given.
     data: the study's data set; loaded unless given.
 
     Raises UsageError when the study has no such experiment, or the file cannot be written.
     """
-    file = Path(path)
-    if not file.resolve().parent.is_dir():
-        raise UsageError(_("there is no folder {folder} to write to.").format(folder=file.resolve().parent))
-    write_whole(page(document(study, experiment=experiment, data=data)), file)
-    return file
+    check_place(path)
+    write_whole(page(document(study, experiment=experiment, data=data)), path)
+    return path
 
 
 def document(study: Study, *, experiment: str | None = None, data: Dataset | None = None) -> Document:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurona.errors import MissingExtraError, UsageError
-from neurona.files import write_whole
+from neurona.files import check_place, write_whole
 from neurona.i18n import _
 from neurona.study.cells import (
     shown_accuracy,
@@ -54,7 +54,7 @@ class Comparison:
         return [_record(row) for row in self.rows]
 
     def export(self, path: str | Path) -> None:
-        """Write the table to `path`, as its ending says: `.csv` or `.parquet`."""
+        """Write the table to `path`, a file or an address as `s3://bucket/table.csv`; `.csv` or `.parquet` says how."""
         self.check_export(path)
         if Path(path).suffix.lower() == ".csv":
             self.to_csv(path)
@@ -63,13 +63,11 @@ class Comparison:
 
     @staticmethod
     def check_export(path: str | Path) -> None:
-        """Raise UsageError when `path` does not end as `export` needs it, or its folder is not there."""
+        """Raise UsageError when `path` does not end as `export` needs it, or cannot be written to."""
         if Path(path).suffix.lower() not in (".csv", ".parquet"):
             sentence = _("a table is exported to a file that ends in .csv or .parquet, but got {file}.")
             raise UsageError(sentence.format(file=path))
-        if not Path(path).resolve().parent.is_dir():
-            sentence = _("there is no folder {folder} to export to.")
-            raise UsageError(sentence.format(folder=Path(path).resolve().parent))
+        check_place(path)
 
     def to_csv(self, path: str | Path) -> None:
         """Write the records to `path` as CSV in UTF-8, with a line of names; an empty field is unknown."""
@@ -78,7 +76,7 @@ class Comparison:
         writer = csv.DictWriter(text, list(records[0]))
         writer.writeheader()
         writer.writerows(records)
-        write_whole(text.getvalue().encode(), Path(path))
+        write_whole(text.getvalue().encode(), path)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the records as a frame with a row an experiment; needs the extra `[pandas]`."""
@@ -96,7 +94,7 @@ class Comparison:
             self.to_pandas().to_parquet(buffer, engine="pyarrow", index=False)
         except ImportError as error:
             raise _missing_pandas() from error
-        write_whole(buffer.getvalue(), Path(path))
+        write_whole(buffer.getvalue(), path)
 
     def __repr__(self) -> str:
         cells = [self._titles(), *(self._cells(row) for row in self.rows)]

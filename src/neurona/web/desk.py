@@ -37,22 +37,24 @@ class Settings:
     """What `neurona serve` was asked for.
 
     study: whose models are offered, and in which drawings are kept.
-    models: files of models.
+    models: files of models, or their addresses.
     host, port: where it listens.
     token: what a reader must know; None on loopback, where only this machine's users are.
     workers: trainings that run at a time; one core stays for answers.
     studies: the folder whose studies are shown, and in which labs that are started put theirs.
     labs: files of labs that may be started, beside the built-in ones.
+    language: of the page, for who has not chosen one in it; None for the browser's.
     """
 
     study: Study | None = None
-    models: tuple[Path, ...] = ()
+    models: tuple[str | Path, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8765
     token: str | None = None
     workers: int = field(default_factory=lambda: max(1, cores() - 1))
     studies: Path = STUDIES
     labs: tuple[Path, ...] = ()
+    language: str | None = None
 
 
 class Desk:

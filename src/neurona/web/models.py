@@ -53,7 +53,9 @@ class Shelf:
     Without a study and without files, the baseline is trained at start: `training` is the job.
     """
 
-    def __init__(self, study: Study | None, files: tuple[Path, ...], data: Callable[[], Dataset], jobs: Jobs) -> None:
+    def __init__(
+        self, study: Study | None, files: tuple[str | Path, ...], data: Callable[[], Dataset], jobs: Jobs
+    ) -> None:
         self._study, self._data, self._jobs = study, data, jobs
         self._files = tuple(_of_file(number, path) for number, path in enumerate(files, 1))
         self._trained: dict[str, Offer] = {}
@@ -148,6 +150,6 @@ class Shelf:
         return BASELINE
 
 
-def _of_file(number: int, path: Path) -> Offer:
+def _of_file(number: int, path: str | Path) -> Offer:
     model = load_model(path)
-    return Offer(f"file-{number}", path.stem, "file", lambda: model)
+    return Offer(f"file-{number}", Path(path).stem, "file", lambda: model)

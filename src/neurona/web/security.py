@@ -42,11 +42,11 @@ class Guard:
       rebinding). Addresses in numbers cannot be made to, and are allowed.
     - A request that changes something is refused when it comes from another origin.
     - With a token, whoever does not know it is refused; whoever comes with it in the address is given a cookie.
-    - The language of the answer is `?lang=`, else the browser's.
+    - The language of the answer is `?lang=`, else `language`, else the browser's.
     """
 
-    def __init__(self, app: ASGIApp, *, host: str, token: str | None) -> None:
-        self._app, self._token = app, token
+    def __init__(self, app: ASGIApp, *, host: str, token: str | None, language: str | None = None) -> None:
+        self._app, self._token, self._language = app, token, language
         names = {"localhost", host.lower()}
         if not is_loopback(host):
             own = socket.gethostname().lower()
@@ -73,7 +73,9 @@ class Guard:
                 given.add_vary_header("Accept-Language")
             await send(message)
 
-        with speaking(chosen if chosen in LANGUAGES else preferred_language(headers.get("accept-language", ""))):
+        if chosen not in LANGUAGES:
+            chosen = self._language or preferred_language(headers.get("accept-language", ""))
+        with speaking(chosen):
             refusal = self._refusal(scope, headers, parameters)
             await (refusal or self._app)(scope, receive, send_guarded)
 

@@ -55,7 +55,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/api/openapi.json", api),
             *map(as_route, endpoints),
         ],
-        middleware=[Middleware(Guard, host=settings.host, token=settings.token)],
+        middleware=[Middleware(Guard, host=settings.host, token=settings.token, language=settings.language)],
         exception_handlers=dict(error_handlers),
         lifespan=lifespan,
     )
