@@ -237,7 +237,7 @@ def test_every_command_runs(
         if option in words:
             written = words[words.index(option) + 1]
             assert size(written) > 0 if is_address(written) else (tmp_path / written).exists()
-    if words[0] == "report":
+    if words[0] == "report" and "s3://" not in command:
         assert next(tmp_path.rglob("*.html")).stat().st_size > 1_000_000
     elif "--card" not in words:
         assert shown.out
