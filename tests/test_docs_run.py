@@ -23,11 +23,10 @@ from PIL import Image
 
 import neurona
 from documentation import PAGES, ROOT, TRANSLATED, Block, blocks, commands
-from neurona import cli
+from neurona import cli, files
 from neurona import lab as labs
 from neurona.data import Split, source
 from neurona.data.catalogue import CATALOGUE
-from neurona.files import is_address, size, write_whole
 
 # What a command or a line of Python asks for -> how much of it is done here.
 SIZES = (
@@ -228,7 +227,9 @@ def test_every_command_runs(
     _at(desk, tmp_path, command)
     monkeypatch.chdir(tmp_path)
     if "s3://labs" in command:
-        write_whole((desk / "model.safetensors").read_bytes(), f"{request.getfixturevalue('bucket')}/best.safetensors")
+        files.write_whole(
+            (desk / "model.safetensors").read_bytes(), f"{request.getfixturevalue('bucket')}/best.safetensors"
+        )
     code = _run(command)
     shown = capsys.readouterr()
     assert (code, "Traceback" in shown.err) == (0, False), shown.err
@@ -236,7 +237,7 @@ def test_every_command_runs(
     for option in ("--save", "--output", "--card", "--tensorboard"):
         if option in words:
             written = words[words.index(option) + 1]
-            assert size(written) > 0 if is_address(written) else (tmp_path / written).exists()
+            assert files.size(written) > 0 if files.is_address(written) else (tmp_path / written).exists()
     if words[0] == "report" and "s3://" not in command:
         assert next(tmp_path.rglob("*.html")).stat().st_size > 1_000_000
     elif "--card" not in words:

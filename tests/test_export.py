@@ -27,6 +27,7 @@ from neurona.exports.bundle import bundled
 from neurona.exports.card import measured
 from neurona.insight import PERTURBATIONS, Perturbation, robustness
 from neurona.model import Model, View, load_model
+from neurona.sealed import read_test
 from neurona.stats import wilson_interval
 from neurona.study import model_of
 from test_drawing import NETWORKS, images, model
@@ -60,6 +61,13 @@ def page(reader: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 Found = np.ndarray[Any, np.dtype[np.float32]]
+Images = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+@pytest.fixture(scope="module")
+def seen(mnist: Dataset) -> Images:
+    """The images of validation and of the test set, which without labels tell nothing that the seal keeps."""
+    return np.concatenate([mnist.validation.images, read_test(mnist).images])
 
 
 def in_keras(file: Path, seen: np.ndarray[Any, Any]) -> Found:
@@ -94,22 +102,20 @@ def test_every_kind_of_network_answers_the_same(format_: str, name: str, tmp_pat
 
 
 @pytest.mark.parametrize("format_", ELSEWHERE)
-def test_all_validation_images_are_read_the_same(format_: str, reader: Model, mnist: Dataset, tmp_path: Path) -> None:
+def test_all_images_are_read_the_same(format_: str, reader: Model, seen: Images, tmp_path: Path) -> None:
     file = tmp_path / f"model.{format_}"
     neurona.export(reader, file)
-    seen = mnist.validation.images
     ours, theirs = reader.probabilities(seen), ELSEWHERE[format_](file, seen)
     assert theirs.dtype == np.float32
     assert np.abs(theirs - ours).max() <= PARITY
     assert (theirs.argmax(axis=1) == ours.argmax(axis=1)).all()
 
 
-def test_numpy_alone_reads_safetensors(small: Dataset, mnist: Dataset, tmp_path: Path) -> None:
+def test_numpy_alone_reads_safetensors(small: Dataset, seen: Images, tmp_path: Path) -> None:
     run = neurona.train(neurona.Network(hidden=(24, 16)), neurona.Training(epochs=2), small, seed=0)
     one = replace(Model.of(run, small), temperature=1.5, views=(View(), View(down=1.0)))
     file = tmp_path / "model.safetensors"
     neurona.export(one, file)
-    seen = mnist.validation.images
     ours, theirs = one.probabilities(seen), in_numpy(file, seen)
     assert np.abs(theirs - ours).max() <= PARITY
     assert (theirs.argmax(axis=1) == ours.argmax(axis=1)).all()
@@ -170,12 +176,9 @@ def test_the_format_is_named_or_that_of_the_suffix(tmp_path: Path) -> None:
 # The page
 
 
-def test_the_page_reads_all_validation_images_the_same(
-    page: Path, reader: Model, mnist: Dataset, browser: Chromium
-) -> None:
+def test_the_page_reads_all_images_the_same(page: Path, reader: Model, seen: Images, browser: Chromium) -> None:
     """The page's own network, in the browser, from the weights that are in the page."""
     browser.show(page, width=1280, scheme="light")
-    seen = mnist.validation.images
     found = browser.run(
         "const found = [];"
         "for (let start = 0; start < given.length; start += 784) {"
