@@ -175,6 +175,17 @@ def test_a_run_that_is_late_is_shortened(study: neurona.Study, small: Dataset) -
     assert make(study, small, plan, shortened={("first", 4): 2}).members() == (member,)
 
 
+def test_a_run_that_was_shortened_in_a_slow_hour_is_lengthened(study: neurona.Study, small: Dataset) -> None:
+    its = network("augmented", (16,))
+    plan = Plan("augmented", its, training("augmented", (28, 28), 8), 0, (4,), 1, member_seconds=1e4)
+    changed: list[tuple[str, int, int]] = []
+    (member,) = make(study, small, plan, lambda *about: changed.append(about), {("first", 4): 3}).members()
+    assert changed == [("first", 4, 8)]
+    assert member.epochs == (8,)
+    (run,) = study.store.runs()
+    assert (run.state, len(run.epochs)) == ("complete", 8)
+
+
 def make(
     study: neurona.Study,
     data: Dataset,
@@ -193,17 +204,24 @@ def make(
 
 
 @pytest.mark.parametrize(
-    ("planned", "taken", "seconds", "expected"),
+    ("planned", "most", "taken", "seconds", "expected"),
     [
-        (10, [1.0], 10.0, 10),  # just in time
-        (10, [1.0], 9.9, 10),  # late by less than a fiftieth
-        (10, [1.0], 5.0, 5),
-        (10, [1.0, 1.0, 3.0, 3.0, 3.0, 3.0, 3.0], 20.0, 8),  # it has become slower
-        (10, [4.0], 1.0, 1),
+        (10, 10, [1.0], 10.0, 10),  # just in time
+        (10, 10, [1.0], 9.9, 10),  # late by less than a fiftieth
+        (10, 10, [1.0], 100.0, 10),
+        (10, 10, [1.0], 5.0, 5),
+        (10, 10, [1.0, 1.0, 3.0, 3.0, 3.0, 3.0, 3.0], 20.0, 8),  # it has become slower
+        (10, 10, [4.0], 1.0, 1),
+        (100, 200, [1.0], 109.9, 100),  # too few more
+        (100, 200, [1.0], 110.0, 110),
+        (100, 200, [1.0], 500.0, 200),
+        (10, 20, [1.0] * 5, 20.0, 10),  # too late for more
     ],
 )
-def test_how_many_epochs_there_is_time_for(planned: int, taken: list[float], seconds: float, expected: int) -> None:
-    assert _fitting(planned, taken, seconds) == expected
+def test_how_many_epochs_there_is_time_for(
+    planned: int, most: int, taken: list[float], seconds: float, expected: int
+) -> None:
+    assert _fitting(planned, most, taken, seconds) == expected
 
 
 def test_minutes_become_a_plan(study: neurona.Study, small: Dataset) -> None:

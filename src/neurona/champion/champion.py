@@ -171,7 +171,7 @@ def _begun(
 
 
 class _Kept:
-    """A record that is kept anew whenever a run is shortened."""
+    """A record that is kept anew whenever a run is shortened, or lengthened again."""
 
     def __init__(self, study: Study, record: ChampionRecord) -> None:
         self.study, self.record = study, record
@@ -182,7 +182,7 @@ class _Kept:
         return {(stage, seed): epochs for stage, seed, epochs in self.record.plan["shortened"]}
 
     def shorten(self, stage: str, seed: int, epochs: int) -> None:
-        """Keep that a run has fewer epochs."""
+        """Keep that a run has other epochs than planned."""
         known = self.shortened | {(stage, seed): epochs}
         plan = {**self.record.plan, "shortened": [[*key, count] for key, count in known.items()]}
         self.record = replace(self.record, plan=plan)

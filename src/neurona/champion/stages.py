@@ -26,6 +26,7 @@ __all__ = ["FIRST", "SETTLING", "STUDENT", "Event", "MemberEnded", "MemberEpoch"
 
 FIRST, SETTLING, STUDENT = "first", "settling", "student"
 _SLACK = 0.02  # of its time, by which a run may be late before it is shortened
+_SPARE = 0.1  # of its epochs, which a shortened run may have more before it is lengthened
 _RECENT = 5  # epochs by which the time of the next is told
 
 
@@ -68,7 +69,7 @@ class Stages:
     """Trains what a plan says into a store.
 
     shortened: stage and seed -> epochs, of runs that were shortened in an earlier sitting.
-    on_shortened: called with stage, seed and epochs when a run is shortened, before it goes on.
+    on_shortened: called with stage, seed and epochs when a run is shortened, or lengthened again, before it goes on.
     on_event: called from the threads that train, one at a time, as `on_shortened` is.
     """
 
@@ -167,7 +168,8 @@ class Stages:
     ) -> StoredRun:
         """Return the run, trained unless it is there; with fewer epochs where it would take longer than `seconds`.
 
-        A run that is shortened goes on from where it stands, by the rest of a schedule for that many epochs.
+        A run that is shortened, or lengthened again, goes on from where it stands, by the rest of a schedule for that
+        many epochs.
         """
         epochs = self._shorter.get((stage, seed), training.epochs)
         task = self._claimed(_task(seed, network, training.replace(epochs=epochs), data.fingerprint))
@@ -176,35 +178,36 @@ class Stages:
             if ended is not None:
                 self._tell(MemberEnded(seed, stage, ended.epochs[-1]))
                 return _complete(ended)
-            fitting = self._trained(task, stage, data, seconds, initial, teacher)
+            fitting = self._trained(task, stage, data, training.epochs, seconds, initial, teacher)
             if fitting is not None:  # else it has ended
                 with self._lock:
                     self._on_shortened(stage, seed, fitting)
-                shorter = _task(seed, network, training.replace(epochs=fitting), data.fingerprint)
-                task = self._handed_over(task, self._claimed(shorter))
+                other = _task(seed, network, training.replace(epochs=fitting), data.fingerprint)
+                task = self._handed_over(task, self._claimed(other))
 
     def _trained(
         self,
         task: Task,
         stage: str,
         data: Dataset,
+        most: int,
         seconds: float | None,
         initial: Parameters | None,
         teacher: Teacher | None,
     ) -> int | None:
-        """Train `task`; return how many epochs there is time for when that is fewer, with its checkpoint kept."""
+        """Train `task`; return how many epochs, of `most`, there is time for when it has others; its checkpoint is kept."""
         resume = kept_checkpoint(task, self._store, self._compute)
         taken = [] if resume is None else [epoch.seconds for epoch in resume.epochs]
         planned = task.experiment.training.epochs
-        shorter: list[int] = []
+        other: list[int] = []
 
         def after(number: int, epoch: Epoch) -> None:
             taken.append(epoch.seconds)
             self._tell(MemberEpoch(task.seed, stage, number, planned, epoch))
             if seconds is not None and number < planned:
-                fitting = max(_fitting(planned, taken, seconds), number + 1)
-                if fitting < planned:
-                    shorter.append(fitting)
+                fitting = max(_fitting(planned, most, taken, seconds), number + 1)
+                if fitting != planned:
+                    other.append(fitting)
                     stop.set()
 
         with self._stoppable() as stop:
@@ -222,18 +225,18 @@ class Stages:
                     teacher=teacher,
                 )
             except Interrupted:
-                if self._stopped.is_set() or not shorter:
+                if self._stopped.is_set() or not other:
                     raise KeyboardInterrupt from None
-                return shorter[-1]
+                return other[-1]
         return None
 
-    def _handed_over(self, task: Task, shorter: Task) -> Task:
-        """Return `shorter`, with the checkpoint that `task` has got to; that is forgotten itself."""
+    def _handed_over(self, task: Task, other: Task) -> Task:
+        """Return `other`, with the checkpoint that `task` has got to; that is forgotten itself."""
         kept = kept_checkpoint(task, self._store, self._compute)
         if kept is not None:
-            self._store.keep_checkpoint(shorter, self._owner, kept.epochs, kept.arrays, kept.norms, by=kept.made_by)
+            self._store.keep_checkpoint(other, self._owner, kept.epochs, kept.arrays, kept.norms, by=kept.made_by)
         self._store.abandon(task, self._owner)
-        return shorter
+        return other
 
     def _claimed(self, task: Task) -> Task:
         """Return `task`, which is now this process's or has ended."""
@@ -289,12 +292,16 @@ def _task(seed: int, network: Network, training: Training, fingerprint: str) -> 
     return Task(run_id(network, training, fingerprint, seed), experiment, seed)
 
 
-def _fitting(planned: int, taken: list[float], seconds: float) -> int:
-    """Return how many epochs there is time for in all, `planned` at most; `taken` are the seconds of those done.
+def _fitting(planned: int, most: int, taken: list[float], seconds: float) -> int:
+    """Return how many epochs there is time for in all, of `most`; `taken` are the seconds of those done.
 
-    Nothing is shortened for less than a small part of the time.
+    Nothing is shortened for less than a small part of the time. What was shortened while the machine was slow gets epochs
+    back before its half, when those make a difference: later its learning rate would rise again.
     """
-    an_epoch, left = median(taken[-_RECENT:]), seconds - sum(taken)
-    if an_epoch * (planned - len(taken)) <= left + _SLACK * seconds:
-        return planned
-    return len(taken) + max(0, int(left / an_epoch))
+    an_epoch, left, done = median(taken[-_RECENT:]), seconds - sum(taken), len(taken)
+    fitting = done + max(0, int(left / an_epoch))
+    if an_epoch * (planned - done) > left + _SLACK * seconds:
+        return min(fitting, planned)
+    if done < planned / 2 and min(fitting, most) >= (1 + _SPARE) * planned:
+        return min(fitting, most)
+    return planned
