@@ -302,6 +302,6 @@ def _fitting(planned: int, most: int, taken: list[float], seconds: float) -> int
     fitting = done + max(0, int(left / an_epoch))
     if an_epoch * (planned - done) > left + _SLACK * seconds:
         return min(fitting, planned)
-    if done < planned / 2 and min(fitting, most) >= (1 + _SPARE) * planned:
+    if done < planned / 2 and min(fitting, most) - planned >= _SPARE * planned:
         return min(fitting, most)
     return planned
