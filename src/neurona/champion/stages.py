@@ -195,7 +195,7 @@ class Stages:
         initial: Parameters | None,
         teacher: Teacher | None,
     ) -> int | None:
-        """Train `task`; return how many epochs, of `most`, there is time for when it has others; its checkpoint is kept."""
+        """Train `task`; return how many epochs, of `most`, it should have where it has others: its checkpoint is kept."""
         resume = kept_checkpoint(task, self._store, self._compute)
         taken = [] if resume is None else [epoch.seconds for epoch in resume.epochs]
         planned = task.experiment.training.epochs
@@ -295,8 +295,8 @@ def _task(seed: int, network: Network, training: Training, fingerprint: str) -> 
 def _fitting(planned: int, most: int, taken: list[float], seconds: float) -> int:
     """Return how many epochs there is time for in all, of `most`; `taken` are the seconds of those done.
 
-    Nothing is shortened for less than a small part of the time. What was shortened while the machine was slow gets epochs
-    back before its half, when those make a difference: later its learning rate would rise again.
+    Nothing is shortened for less than a small part of the time. What was shortened while the machine was slow gets
+    epochs back before its half, when those make a difference: later its learning rate would rise again.
     """
     an_epoch, left, done = median(taken[-_RECENT:]), seconds - sum(taken), len(taken)
     fitting = done + max(0, int(left / an_epoch))

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from neurona.cli.options import Json
 from neurona.cli.output import print_json, progress, result
 from neurona.errors import UsageError
 from neurona.files import write_whole
@@ -19,7 +20,7 @@ __all__ = ["bench"]
 def bench(
     save: Annotated[Path | None, typer.Option(help=_("Write the figures there, to compare with later."))] = None,
     compare: Annotated[Path | None, typer.Option(help=_("Figures that were saved before: show the ratios."))] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))] = False,
+    as_json: Json = False,
 ) -> None:
     """Measure products and reference networks, in about a minute."""
     before = None if compare is None else _read(compare)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neurona.cli.options import GpusPerRun, Json, On, Results, StudyDatabase, computing_on
 from neurona.cli.output import print_json, progress, result, stopping_cleanly
-from neurona.cli.place import GpusPerRun, On, computing_on
 from neurona.errors import UsageError
 from neurona.files import beside, check_place
 from neurona.i18n import _
@@ -76,17 +76,14 @@ def best(
             metavar="FILE", help=_("Where the model is written: a file, or s3://…; in the study's folder unless given.")
         ),
     ] = None,
-    study: Annotated[
-        str | None,
-        typer.Option(help=_("Folder for the results; with --db, the study's name. neurona-studies/LAB unless given.")),
-    ] = None,
-    db: Annotated[str | None, typer.Option(metavar="URL", help=_("A database, instead of a folder."))] = None,
+    study: Results = None,
+    db: StudyDatabase = None,
     workers: Annotated[
         int | None, typer.Option(min=1, max=1_024, help=_("Members at a time; as many as cores unless given."))
     ] = None,
     on: On = "local",
     gpus_per_run: GpusPerRun = 0.0,
-    as_json: Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))] = False,
+    as_json: Json = False,
 ) -> None:
     """Train, calibrate and keep the best model that the time allows; the same command goes on."""
     if not augment:

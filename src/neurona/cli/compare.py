@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from neurona.cli.options import Json, StudyDatabase, StudyPlace, opened
 from neurona.cli.output import print_json, result
-from neurona.cli.place import StudyDatabase, StudyPlace, opened
 from neurona.i18n import _
 
 __all__ = ["STYLES", "compare"]
@@ -21,7 +21,7 @@ def compare(
     seeds: Annotated[int | None, typer.Option(min=1, max=10_000, help=_("Only the seeds below it."))] = None,
     study: StudyPlace = None,
     db: StudyDatabase = None,
-    as_json: Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))] = False,
+    as_json: Json = False,
 ) -> None:
     """Print the comparison of two experiments."""
     found = opened(study, db)

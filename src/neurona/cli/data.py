@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from neurona.cli.options import Json
 from neurona.cli.output import print_json, result
 from neurona.i18n import _
 
 __all__ = ["info", "list_", "verify"]
 
 DatasetArgument = Annotated[str, typer.Argument(help=_("A name that `neurona data list` shows, or a path."))]
-Json = Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))]
 
 
 def list_(as_json: Json = False) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neurona.cli.options import Json, StudyDatabase, StudyPlace, opened
 from neurona.cli.output import print_json, result
-from neurona.cli.place import StudyDatabase, StudyPlace, opened
 from neurona.errors import UsageError
 from neurona.files import check_place, is_address, size, write_whole
 from neurona.i18n import _
@@ -45,7 +45,7 @@ def export(
     ] = None,
     study: StudyPlace = None,
     db: StudyDatabase = None,
-    as_json: Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))] = False,
+    as_json: Json = False,
 ) -> None:
     """Write the model, its card, or both, and say where they are."""
     if output is None and card is None:

@@ -11,8 +11,8 @@ import typer
 
 from neurona.cli.compare import STYLES
 from neurona.cli.lab_file import about_labs
+from neurona.cli.options import GpusPerRun, Json, On, Results, RunsAtATime, StudyDatabase, computing_on
 from neurona.cli.output import print_json, progress, result, stopping_cleanly
-from neurona.cli.place import GpusPerRun, On, computing_on
 from neurona.cli.study import TensorBoard, written_for_tensorboard
 from neurona.errors import NeuronaError
 from neurona.i18n import _, ngettext
@@ -41,14 +41,9 @@ def lab(
             ),
         ),
     ] = None,
-    study: Annotated[
-        str | None,
-        typer.Option(help=_("Folder for the results; with --db, the study's name. neurona-studies/LAB unless given.")),
-    ] = None,
-    db: Annotated[str | None, typer.Option(metavar="URL", help=_("A database, instead of a folder."))] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, max=1_024, help=_("Runs at a time; as many as cores unless given."))
-    ] = None,
+    study: Results = None,
+    db: StudyDatabase = None,
+    workers: RunsAtATime = None,
     on: On = "local",
     gpus_per_run: GpusPerRun = 0.0,
     export: Annotated[
@@ -67,7 +62,7 @@ def lab(
     schema: Annotated[
         bool, typer.Option("--schema", help=_("Print the JSON Schema of lab files, for editors."))
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))] = False,
+    as_json: Json = False,
 ) -> None:
     """Run what the study lacks, then print the comparison and write the report."""
     if check or template is not None or schema:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neurona.cli.options import Json
 from neurona.i18n import _
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def predict(
             help=_("Take each picture whole, or look for digits in it; looks for them unless class names are words."),
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))] = False,
+    as_json: Json = False,
 ) -> None:
     """Read pictures with a model: a line for each digit."""
     from neurona.model import load_model

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neurona.cli.options import Json, StudyDatabase, StudyPlace, opened
 from neurona.cli.output import print_json, result
-from neurona.cli.place import StudyDatabase, StudyPlace, opened
 from neurona.errors import UsageError
 from neurona.files import is_address, size
 from neurona.i18n import _
@@ -36,7 +36,7 @@ def report(
         typer.Option(help=_("Whose mistakes and weights are shown; the best mean validation accuracy unless given.")),
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help=_("Open it in the browser."))] = False,
-    as_json: Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))] = False,
+    as_json: Json = False,
 ) -> None:
     """Write the report and say where it is."""
     if open_ and output is not None and is_address(output):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neurona.cli.options import Json, StudyDatabase, StudyPlace, opened
 from neurona.cli.output import confirmed, print_json, progress, result
-from neurona.cli.place import StudyDatabase, StudyPlace, opened
 from neurona.errors import UsageError
 from neurona.i18n import _, ngettext
 
@@ -26,7 +26,7 @@ def open_seal(
     study: StudyPlace = None,
     db: StudyDatabase = None,
     yes: Annotated[bool, typer.Option("--yes", help=_("Do not ask."))] = False,
-    as_json: Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))] = False,
+    as_json: Json = False,
 ) -> None:
     """Ask, open the seal, and print what the test set says."""
     found = opened(study, db)

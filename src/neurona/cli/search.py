@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from neurona.cli.compare import STYLES
+from neurona.cli.options import GpusPerRun, Json, On, Results, RunsAtATime, StudyDatabase, computing_on
 from neurona.cli.output import print_json, progress, result, stopping_cleanly
-from neurona.cli.place import GpusPerRun, On, computing_on
 from neurona.errors import UsageError
 from neurona.i18n import _
 
@@ -43,20 +43,15 @@ def search(
     seeds: Annotated[int, typer.Option(min=1, max=10_000, help=_("Fresh seeds for each finalist."))] = 10,
     seed: Annotated[int, typer.Option(min=0, help=_("What the trials are drawn from."))] = 0,
     name: Annotated[str, typer.Option(help=_("Tells it from other searches in the same study."))] = "search",
-    study: Annotated[
-        str | None,
-        typer.Option(help=_("Folder for the results; with --db, the study's name. neurona-studies/LAB unless given.")),
-    ] = None,
-    db: Annotated[str | None, typer.Option(metavar="URL", help=_("A database, instead of a folder."))] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, max=1_024, help=_("Runs at a time; as many as cores unless given."))
-    ] = None,
+    study: Results = None,
+    db: StudyDatabase = None,
+    workers: RunsAtATime = None,
     explain: Annotated[
         bool, typer.Option("--explain", help=_("Train nothing: print what the study has of this search."))
     ] = False,
     on: On = "local",
     gpus_per_run: GpusPerRun = 0.0,
-    as_json: Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))] = False,
+    as_json: Json = False,
 ) -> None:
     """Do what is left of the search, then print its finals and what it explains."""
     if not explain and trials is None and minutes is None:

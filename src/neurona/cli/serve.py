@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neurona.cli.options import StudyDatabase, folders, opened
 from neurona.cli.output import progress
-from neurona.cli.place import StudyDatabase, folders, opened
 from neurona.errors import NeuronaError
 from neurona.i18n import _, asked_for
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neurona.cli.options import Json, RunsAtATime, StudyDatabase, folders, opened
 from neurona.cli.output import confirmed, print_json, progress, result
-from neurona.cli.place import StudyDatabase, folders, opened
 from neurona.errors import StoreError, UsageError
 from neurona.i18n import _, ngettext
 
@@ -31,7 +31,6 @@ TensorBoard = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help=_("Write the study's runs there for TensorBoard (needs the extra tensorboard).")),
 ]
-Json = Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))]
 
 
 def list_(db: StudyDatabase = None, as_json: Json = False) -> None:
@@ -133,9 +132,7 @@ def verify(
     dataset: Annotated[
         str | None, typer.Option(metavar="D", help=_("Where the study's data are here, if they have moved."))
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, max=1_024, help=_("Runs at a time; as many as cores unless given."))
-    ] = None,
+    workers: RunsAtATime = None,
     as_json: Json = False,
 ) -> None:
     """Check hashes, completeness, and the records of the test set's openings; train some runs again."""

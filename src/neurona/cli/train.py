@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neurona.cli.options import Json
 from neurona.cli.output import print_json, progress, result
 from neurona.errors import Problem, SpecError, UsageError
 from neurona.files import check_place
@@ -49,7 +50,7 @@ def train(
     save: Annotated[
         str | None, typer.Option(metavar="FILE", help=_("Write the model there, as safetensors: a file, or s3://…"))
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))] = False,
+    as_json: Json = False,
 ) -> None:
     """Train one network and print Keras' summary and its line an epoch."""
     values: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Which study a command is about: a folder, or a name in a database; the only one there unless said."""
+"""Options that many commands have: which study they are about, where they train, what they print."""
 
 from __future__ import annotations
 
@@ -17,12 +17,31 @@ if TYPE_CHECKING:
     from neurona.compute import Compute
     from neurona.study import Study
 
-__all__ = ["GpusPerRun", "On", "StudyDatabase", "StudyPlace", "computing_on", "folders", "opened"]
+__all__ = [
+    "GpusPerRun",
+    "Json",
+    "On",
+    "Results",
+    "RunsAtATime",
+    "StudyDatabase",
+    "StudyPlace",
+    "computing_on",
+    "folders",
+    "opened",
+]
 
 StudyPlace = Annotated[
     str | None,
     typer.Option(help=_("The study's folder; with --db, its name. The only one in neurona-studies unless given.")),
 ]
+Results = Annotated[
+    str | None,
+    typer.Option(help=_("Folder for the results; with --db, the study's name. neurona-studies/LAB unless given.")),
+]
+RunsAtATime = Annotated[
+    int | None, typer.Option(min=1, max=1_024, help=_("Runs at a time; as many as cores unless given."))
+]
+Json = Annotated[bool, typer.Option("--json", help=_("Print one JSON document."))]
 On = Annotated[
     str,
     typer.Option(
