@@ -24,7 +24,7 @@ RESOLUTIONS = {"lowest": "lowest-direct", "newest": "highest"}
 TELLING = [
     *("specs", "lab", "schema", "lab_file", "space", "data", "data_download", "pictures", "engine", "optimizers"),
     *("keras_models", "store", "migrations", "study", "cli_study", "rerun", "stats", "search", "figures", "report"),
-    *("export", "tracking", "cli", "interface", "web", "i18n"),
+    *("export", "tracking", "cli", "interface", "web", "i18n", "remote"),
 ]
 
 
