@@ -195,7 +195,7 @@ class Stages:
         initial: Parameters | None,
         teacher: Teacher | None,
     ) -> int | None:
-        """Train `task`; return how many epochs of `most` it should have, where it has others; its checkpoint is kept."""
+        """Train `task`; return how many epochs of `most` it should have where it has others; its checkpoint is kept."""
         resume = kept_checkpoint(task, self._store, self._compute)
         taken = [] if resume is None else [epoch.seconds for epoch in resume.epochs]
         planned = task.experiment.training.epochs
