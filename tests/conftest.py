@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,8 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 import neurona
 from neurona.data import Dataset, Split
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is deaf to Ctrl-C, and its children
 
 # CPython 3.11 fails at times to parse a large module deep in the stack ("AST constructor recursion depth mismatch"), as
 # pytest does with schemathesis when it rewrites its asserts: in a thread of its own the stack is empty.
