@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,21 @@ def test_an_interrupted_lab_goes_on_where_it_was(whole: Study, small: Dataset, p
         with pytest.raises(KeyboardInterrupt):
             LAB.run(seeds=3, data=small, **place, on_event=interrupt_after(runs))
     assert table(LAB.run(seeds=3, data=small, **place)) == table(whole)
+
+
+def test_ctrl_c_that_python_loses_stops_the_lab(small: Dataset, place: dict[str, str]) -> None:
+    events: list[Event] = []
+
+    def on_event(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, RunStarted):
+            with suppress(KeyboardInterrupt):  # as in a callback of the garbage collector's
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        LAB.run(seeds=3, data=small, **place, on_event=on_event)
+    assert not any(isinstance(event, RunEnded) for event in events)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_study_that_is_asked_to_stop_says_where_it_stands_and_goes_on(

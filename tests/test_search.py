@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,20 @@ def test_an_interrupted_search_goes_on_where_it_was(whole: SearchResult, small: 
         with pytest.raises(KeyboardInterrupt):
             searched(small, "stopped", url=database, on_event=interrupt_at(moment))
     assert bits(searched(small, "stopped", url=database)) == bits(whole)
+
+
+def test_ctrl_c_that_python_loses_stops_the_search(small: Dataset, tmp_path: Path) -> None:
+    events: list[Any] = []
+
+    def on_event(event: Any) -> None:
+        events.append(event)
+        if len(events) == 1:
+            with suppress(KeyboardInterrupt):  # as in a callback of the garbage collector's
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        searched(small, tmp_path, on_event=on_event)
+    assert len(events) == 1
 
 
 KILLED = """

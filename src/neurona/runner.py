@@ -16,6 +16,7 @@ from neurona.data import Dataset
 from neurona.engine import Checkpoint, Interrupted, Teacher, shape, sizes
 from neurona.engines import check_ready, expected_seconds
 from neurona.errors import ClusterError, StoreError
+from neurona.interrupts import remembering_interrupts
 from neurona.run import Epoch, Parameters, Run, run_id
 from neurona.specs import NEURONA, Experiment
 from neurona.store import LEASE_SECONDS, Owner, Store, Task
@@ -121,9 +122,10 @@ def run_tasks(
     check_engines(unfinished)
     store.plan(wanted)
     crew = _Crew(_in_order(unfinished, data), data, store, compute, workers or compute.workers())
-    with heartbeat(lambda: store.heartbeat(crew.owner)):
+    with heartbeat(lambda: store.heartbeat(crew.owner)), remembering_interrupts() as check_interrupts:
         try:
             while crew.waiting or crew.busy:
+                check_interrupts()
                 if stop():
                     raise Interrupted
                 for task in crew.start_what_can():

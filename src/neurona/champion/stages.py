@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from statistics import median
+from typing import TypeVar
 
 from neurona.champion.plan import Plan
 from neurona.compute import HERE, Compute
@@ -16,6 +17,7 @@ from neurona.data import Dataset
 from neurona.engine import Interrupted, Teacher
 from neurona.errors import NeuronaError, StoreError
 from neurona.i18n import _
+from neurona.interrupts import remembering_interrupts
 from neurona.run import Epoch, Parameters, run_id
 from neurona.runner import heartbeat, kept_checkpoint, train_task
 from neurona.specs import Experiment, Network, Training
@@ -24,9 +26,12 @@ from neurona.study import Member
 
 __all__ = ["FIRST", "SETTLING", "STUDENT", "Event", "MemberEnded", "MemberEpoch", "Planned", "Stages"]
 
+Result = TypeVar("Result")
+
 FIRST, SETTLING, STUDENT = "first", "settling", "student"
 _SLACK = 0.02  # of its time, by which a run may be late before it is shortened
 _SPARE = 0.1  # of its epochs, which a shortened run may have more before it is lengthened
+_POLL_SECONDS = 0.2  # how often Ctrl-C is looked for
 _RECENT = 5  # epochs by which the time of the next is told
 
 
@@ -97,33 +102,25 @@ class Stages:
 
         On KeyboardInterrupt what is under way stops at the end of its epoch, with a checkpoint; it is raised again.
         """
-        with self._at_work(), ThreadPoolExecutor(self._plan.workers) as pool:
-            waiting = [pool.submit(self._member, seed) for seed in self._plan.members]
-            try:
-                return tuple(future.result() for future in waiting)
-            except BaseException:
-                self._stop()
-                pool.shutdown(cancel_futures=True)
-                raise
+        with self._at_work() as pool:
+            return tuple(_results([pool.submit(self._member, seed) for seed in self._plan.members]))
 
     def student(self, teacher: Teacher, identity: str) -> Member:
         """Train the plan's student to answer like `teacher`, whose members `identity` names, and return it."""
         plan = self._plan
         assert plan.student is not None and plan.student_training is not None  # noqa: S101, PT018 - the caller saw to it
-        with self._at_work():
-            try:
-                run = self._run(
-                    STUDENT,
-                    plan.members[0],
-                    plan.student,
-                    plan.student_training,
-                    _derived(self._data, "teacher", identity),
-                    plan.student_seconds,
-                    teacher=teacher,
-                )
-            except BaseException:
-                self._stop()
-                raise
+        with self._at_work() as pool:
+            future = pool.submit(
+                self._run,
+                STUDENT,
+                plan.members[0],
+                plan.student,
+                plan.student_training,
+                _derived(self._data, "teacher", identity),
+                plan.student_seconds,
+                teacher=teacher,
+            )
+            (run,) = _results([future])
         return self._as_member(run, run)
 
     def _member(self, seed: int) -> Member:
@@ -250,10 +247,15 @@ class Stages:
             self._on_event(event)
 
     @contextmanager
-    def _at_work(self) -> Iterator[None]:
-        with heartbeat(lambda: self._store.heartbeat(self._owner)):
+    def _at_work(self) -> Iterator[ThreadPoolExecutor]:
+        """Give the threads that train. Whatever is raised, they stop, and what has not ended is given back."""
+        with heartbeat(lambda: self._store.heartbeat(self._owner)), ThreadPoolExecutor(self._plan.workers) as pool:
             try:
-                yield
+                yield pool
+            except BaseException:
+                self._stop()
+                pool.shutdown(cancel_futures=True)
+                raise
             finally:
                 self._store.release(self._owner)
 
@@ -276,6 +278,18 @@ class Stages:
             self._stopped.set()
             for stop in self._stops:
                 stop.set()
+
+
+def _results(futures: Sequence[Future[Result]]) -> list[Result]:
+    """Wait for all of `futures`, or for the first that raises, and return what they come to."""
+    left = set(futures)
+    with remembering_interrupts() as check_interrupts:
+        while left:
+            check_interrupts()
+            ended, left = wait(left, timeout=_POLL_SECONDS, return_when=FIRST_EXCEPTION)
+            for future in ended:
+                future.result()
+    return [future.result() for future in futures]
 
 
 def _complete(run: StoredRun) -> StoredRun:

@@ -26,6 +26,7 @@ from neurona.data import Dataset
 from neurona.engine import Interrupted, sizes
 from neurona.engines import expected_seconds
 from neurona.errors import SpecError, StoreError
+from neurona.interrupts import remembering_interrupts
 from neurona.run import Epoch, run_id
 from neurona.runner import heartbeat, kept_checkpoint, train_task
 from neurona.search.objective import Objective
@@ -163,12 +164,16 @@ class Trials:
             for index in range(workers)
         ]
         at_work = len(threads)
-        with heartbeat(self._beat):
+        with heartbeat(self._beat), remembering_interrupts() as check_interrupts:
             try:
                 for thread in threads:
                     thread.start()
                 while at_work:
-                    event = self._events.get()
+                    check_interrupts()
+                    try:
+                        event = self._events.get(timeout=_POLL_SECONDS)
+                    except queue.Empty:
+                        continue
                     if event is None:
                         at_work -= 1
                     elif isinstance(event, BaseException):
