@@ -17,7 +17,7 @@ Stroke = list[Point]
 
 def _arc(x: float, y: float, across: float, down: float, start: float, end: float) -> Stroke:
     """Points of an ellipse about (x, y), from `start` to `end` degrees; 0 is to the right, 90 below."""
-    steps = max(int(abs(end - start) / 12), 2)
+    steps = max(int(abs(end - start) / 24), 2)
     angles = [math.radians(start + (end - start) * step / steps) for step in range(steps + 1)]
     return [(x + across * math.cos(angle), y + down * math.sin(angle)) for angle in angles]
 

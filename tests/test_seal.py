@@ -424,8 +424,11 @@ class Secrets:
 NOT_CALLED = {"open_seal", "close", "run", "remove", "merge", "export"}
 
 
-def public(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield every public part of `value`: attributes, fields, items, and results of methods that want no argument."""
+def public(value: Any, called: set[tuple[type, str]]) -> Iterator[tuple[str, Any]]:
+    """Yield every public part of `value`: attributes, fields, items, and results of methods that want no argument.
+
+    called: methods of classes, which are called once and then left.
+    """
     if isinstance(value, Mapping):
         yield from ((f"[{key!r}]", part) for key, part in list(value.items())[:200])
     elif isinstance(value, list | tuple | set | frozenset):
@@ -441,6 +444,11 @@ def public(value: Any) -> Iterator[tuple[str, Any]]:
             continue
         yield f".{name}", part
         if callable(part) and not isinstance(part, type) and name not in NOT_CALLED and not is_module(value):
+            owner = getattr(part, "__self__", None)
+            if isinstance(owner, type):
+                if (owner, name) in called:
+                    continue
+                called.add((owner, name))
             try:
                 yield f".{name}()", part()
             except Exception:  # noqa: S112
@@ -464,6 +472,7 @@ def ours(value: Any) -> bool:
 def walk(roots: Mapping[str, Any], secrets: Secrets, *, depth: int = 7) -> tuple[list[str], int]:
     """Return where the secrets are found, and how many values were looked at."""
     found, seen, keep = [], set(), []
+    called: set[tuple[type, str]] = set()
     queue = [(name, value, 0) for name, value in roots.items()]
     while queue:
         path, value, level = queue.pop()
@@ -474,7 +483,7 @@ def walk(roots: Mapping[str, Any], secrets: Secrets, *, depth: int = 7) -> tuple
         if secrets.are_in(value):
             found.append(path)
         if level < depth and ours(value):
-            queue += [(path + name, part, level + 1) for name, part in public(value)]
+            queue += [(path + name, part, level + 1) for name, part in public(value, called)]
     return found, len(seen)
 
 
