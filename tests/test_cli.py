@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,23 @@ def test_ctrl_c_says_what_is_kept(own_lab: Path, tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "kept in neurona-studies/mine; the same command goes on from there" in stderr
     assert "Traceback" not in stderr
+
+
+def test_ctrl_c_that_python_loses_stops_the_training(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def line(number: int, *_about: object) -> str:
+        with suppress(KeyboardInterrupt):  # as in a callback of the garbage collector's
+            signal.raise_signal(signal.SIGINT)
+        return f"epoch {number}"
+
+    monkeypatch.setattr("neurona.cli.train._epoch_line", line)
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--epochs", "3"])
+    assert stopped.value.code == 130
+    said = capfd.readouterr().out
+    assert "epoch 1" in said
+    assert "epoch 2" not in said
 
 
 WRONG = {

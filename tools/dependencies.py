@@ -34,9 +34,7 @@ def main() -> None:
     parser.add_argument("which", choices=RESOLUTIONS)
     parser.add_argument("--tests", nargs="*", default=[f"tests/test_{name}.py" for name in TELLING])
     options = parser.parse_args()
-    uv = shutil.which("uv")
-    if uv is None:
-        sys.exit("This needs uv: pip install -e '.[release]'")
+    uv = uvs_program()
     folder = ROOT / ".bench" / options.which
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -56,6 +54,15 @@ def main() -> None:
     environment["JAX_COMPILATION_CACHE_DIR"] = str(folder / "compiled")  # another JAX's programs are of no use
     pytest = [str(python), "-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal", *options.tests]
     sys.exit(subprocess.run(pytest, cwd=ROOT, env=environment, check=False).returncode)
+
+
+def uvs_program() -> str:
+    """Return uv's program, which is not in the PATH of an environment that is not activated."""
+    try:
+        from uv import find_uv_bin
+    except ImportError:
+        sys.exit("This needs uv: pip install -e '.[release]'")
+    return find_uv_bin()
 
 
 def index() -> dict[str, str]:

@@ -14,6 +14,7 @@ from neurona.cli.output import print_json, progress, result
 from neurona.errors import Problem, SpecError, UsageError
 from neurona.files import check_place
 from neurona.i18n import _
+from neurona.interrupts import remembering_interrupts
 
 if TYPE_CHECKING:
     from neurona.data import Dataset
@@ -103,12 +104,15 @@ def _train(experiment: Experiment, dataset: str, seed: int, *, quiet: bool) -> t
     steps = math.ceil(len(data.train) / training.batch_size)
     console = progress() if quiet else result()
 
-    def show(number: int, epoch: Epoch) -> None:
-        console.print(_epoch_line(number, training.epochs, steps, epoch))
-
     if not quiet:
         _print_summary(network, data)
-    run = engines.train(network, training, data, seed=seed, engine=engine, on_epoch=show)
+    with remembering_interrupts() as check_interrupts:
+
+        def show(number: int, epoch: Epoch) -> None:
+            check_interrupts()
+            console.print(_epoch_line(number, training.epochs, steps, epoch))
+
+        run = engines.train(network, training, data, seed=seed, engine=engine, on_epoch=show)
     return run, data, load_seconds
 
 
