@@ -64,10 +64,13 @@ def test_from_training_to_the_page_with_addresses_alone(bucket: str, program: Ne
 
 
 def test_a_lab_s_table_and_report_go_there(bucket: str, program: Neurona, small_study: Study, small: Dataset) -> None:
-    words = ("lab", "--only", "sigmoid", "--seeds", "1", "--epochs", "1", "--no-report", "--export")
+    words = ("lab", "--only", "sigmoid", "--seeds", "2", "--epochs", "1", "--no-report", "--export")
     table = f"{bucket}/table.csv"
     assert program(*words, table).returncode == 0
     assert read_whole(table, most=100_000).startswith(b"name,")
+    reported = program("report", "--output", f"{bucket}/report.html")
+    assert reported.returncode == 0, reported.stderr
+    assert f"The report is in {bucket}/report.html" in reported.stdout
     assert neurona.write_report(small_study, f"{bucket}/small.html", data=small) == f"{bucket}/small.html"
     assert b"<h1>" in read_whole(f"{bucket}/small.html", most=20_000_000)
     opening = program("report", "--output", f"{bucket}/report.html", "--open")
